@@ -1,0 +1,64 @@
+"""The seam of matting: a pure step from a picture and a state to a matte and the next state."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Matte:
+    """What a model says of one frame, at its working size.
+
+    alpha: [h, w] float32 in 0..1. foreground: [h, w, 3] float32 RGB in 0..1, the subject's own
+    colour without the old background, or None where the model does not estimate it.
+    """
+
+    alpha: NDArray[np.float32]
+    foreground: NDArray[np.float32] | None = None
+
+    def __repr__(self) -> str:
+        h, w = self.alpha.shape
+        return f"Matte({w}x{h}{', foreground' if self.foreground is not None else ''})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What really runs the network, read back from the loaded session."""
+
+    model: str
+    runtime: str
+    provider: str
+    precision: str
+    threads: int | None = field(default=None)
+
+
+class Matter(Protocol[S]):
+    """A matting model. Holds no state of its own, so that one serves many streams at once."""
+
+    @property
+    def engine(self) -> Engine:
+        """What really runs."""
+        ...
+
+    def working_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) of the RGB picture that ``step`` wants for such a frame."""
+        ...
+
+    def start(self, width: int, height: int) -> S:
+        """Return the state before the first frame, for a working size of width x height."""
+        ...
+
+    def step(self, rgb: NDArray[np.uint8], state: S) -> tuple[Matte, S]:
+        """Matte one picture, [h, w, 3] uint8 RGB of the working size.
+
+        Raises InferenceError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the network."""
+        ...

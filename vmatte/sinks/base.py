@@ -1,0 +1,30 @@
+"""The seam of sinks."""
+
+from typing import Protocol
+
+from vmatte.frames import Frame, StreamInfo
+
+
+class Sink(Protocol):
+    """Where frames go. Used from one thread: open, write ..., then close or abort."""
+
+    @property
+    def name(self) -> str:
+        """How messages call this sink."""
+        ...
+
+    def open(self, info: StreamInfo) -> None:
+        """Prepare for frames such as ``info`` describes. Raises OutputError."""
+        ...
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame. Raises OutputError."""
+        ...
+
+    def close(self) -> None:
+        """Finish: everything written is whole and in its place. Raises OutputError."""
+        ...
+
+    def abort(self) -> None:
+        """Give up: leave nothing half-written. Never raises; harmless after close."""
+        ...
