@@ -1,0 +1,5 @@
+"""``python -m vmatte``."""
+
+from vmatte.cli import main
+
+main()
