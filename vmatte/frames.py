@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from av import VideoFrame
+from av import VideoFormat, VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
@@ -39,11 +39,12 @@ class Colour:
     @classmethod
     def of(cls, frame: VideoFrame) -> "Colour":
         """Read the description that a decoder left on ``frame``."""
+        old_full = frame.format.name.startswith("yuvj")
         return cls(
             matrix=int(frame.colorspace),
             primaries=int(frame.color_primaries),
             transfer=int(frame.color_trc),
-            range=int(frame.color_range),
+            range=FULL if old_full else int(frame.color_range),
         )
 
     @property
@@ -125,7 +126,7 @@ def _formats() -> dict[str, PixelFormat]:
                           "411": (2, 0), "410": (2, 2)}.items():  # fmt: skip
         found.append(_planar(f"yuv{sub}p", 8, sx, sy))
         if sub in ("420", "422", "444", "440"):
-            depths = (10, 12) if sub == "440" else (9, 10, 12, 14, 16)
+            depths: tuple[int, ...] = (10, 12) if sub == "440" else (9, 10, 12, 14, 16)
             found += [_planar(f"yuv{sub}p{d}le", d, sx, sy) for d in depths]
         if sub in ("420", "422", "444"):
             found.append(_planar(f"yuva{sub}p", 8, sx, sy, True))
@@ -141,11 +142,38 @@ def _formats() -> dict[str, PixelFormat]:
         found.append(PixelFormat(n, 8, 1, 3, 0, 0, True, False))
     for n in ("rgba", "bgra"):
         found.append(PixelFormat(n, 8, 1, 4, 0, 0, True, True))
-    return {f.name: f for f in found}
+    formats = {f.name: f for f in found}
+    # FFmpeg's old names for full range differ in nothing else; the range goes into Colour.
+    return formats | {f"yuvj{sub}p": formats[f"yuv{sub}p"] for sub in ("420", "422", "444", "440")}
 
 
 FORMATS = _formats()
 """The formats that are composited as they are; sources convert every other to the nearest one."""
+
+
+def nearest(name: str) -> PixelFormat:
+    """Return the format of FORMATS that loses nothing of FFmpeg's format ``name``.
+
+    Where there is none (float, 32 bits) it is the deepest of the same kind.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    side = 64
+    described = VideoFormat(name, side, side)
+    parts = described.components
+    alpha = described.has_palette or any(c.is_alpha for c in parts)
+    depth = max(c.bits for c in parts)
+    rgb = described.is_rgb or described.has_palette
+    chroma = next((c for c in parts if c.is_chroma), None)
+    shift_x = (side // chroma.width).bit_length() - 1 if chroma else 0
+    shift_y = (side // chroma.height).bit_length() - 1 if chroma else 0
+    gray = not rgb and chroma is None and not alpha
+    fitting = [
+        f for f in FORMATS.values()
+        if f.rgb == (rgb or (chroma is None and alpha)) and f.alpha == alpha and f.gray == gray
+        and (f.shift_x, f.shift_y) == (shift_x, shift_y)
+    ]  # fmt: skip
+    return min(fitting, key=lambda f: (f.depth < depth, abs(f.depth - depth)))
 
 
 class _Scalers(threading.local):

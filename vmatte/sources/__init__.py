@@ -1,0 +1,38 @@
+"""Frame sources: one seam, one file each."""
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+from vmatte.errors import InputError, OptionError
+from vmatte.sources.base import FrameSource
+from vmatte.sources.file import FileSource
+from vmatte.sources.images import ImagesSource, find_images
+from vmatte.sources.synthetic import SyntheticSource
+
+__all__ = ["FileSource", "FrameSource", "ImagesSource", "SyntheticSource", "open_source"]
+
+
+def open_source(name: str, *, start: float | None = None, end: float | None = None,
+                rate: Fraction | None = None, salvage: bool = False) -> FrameSource:  # fmt: skip
+    """Open whatever ``name`` names.
+
+    A media file, a picture, a folder or pattern of images, ``-`` (YUV4MPEG2 on standard input), or
+    ``synthetic:``. start, end: seconds. rate: of images, frames per second. salvage: use what is
+    left of a damaged file. Raises InputError and its subclasses.
+    """
+    if start is not None and end is not None and end <= start:
+        raise OptionError(f"the end, {end} s, must lie after the start, {start} s")
+    if name == "synthetic:":
+        return SyntheticSource()
+    if name == "-":
+        return FileSource(sys.stdin.buffer, name="standard input", format="yuv4mpegpipe",
+                          end=end, salvage=salvage)  # fmt: skip
+    is_pattern = not Path(name).exists() and ("*" in name or "%" in name)
+    if Path(name).is_dir() or is_pattern:
+        if start is not None or end is not None:
+            raise OptionError("--start and --end cut files, not images: name fewer images instead")
+        return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
+    if not name:
+        raise InputError("the input's name is empty; give a file, a folder of images, or -")
+    return FileSource(name, start=start, end=end, salvage=salvage)

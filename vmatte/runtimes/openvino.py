@@ -1,0 +1,83 @@
+"""OpenVINO behind the Runtime seam."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from vmatte.errors import EngineError, InferenceError, ModelError
+from vmatte.runtimes.base import RuntimeOptions, Tensor
+
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_NAMES = {"float32": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16",
+          "float16": "fp16", "f16": "fp16"}  # fmt: skip
+
+
+class OpenVinoRuntime:
+    """A network in OpenVINO. See Runtime."""
+
+    name = "openvino"
+
+    def __init__(self, model: Path | bytes, options: RuntimeOptions) -> None:
+        """Load ``model``, a path or a serialised ONNX graph.
+
+        Raises EngineError where device or precision cannot be had, ModelError where the file is
+        not a graph that OpenVINO can load.
+        """
+        import openvino as ov
+
+        core = ov.Core()
+        available = [d.split(".")[0].lower() for d in core.available_devices]
+        wanted = options.provider
+        if wanted == "auto":
+            # An integrated GPU is often slower than the CPU, and compiles for long.
+            wanted = "cpu"
+            if options.require_provider:
+                wanted = next((d for d in available if d != "cpu"), "none")
+        if wanted not in available:
+            raise EngineError(
+                f"OpenVINO has no device {wanted!r} here, only {', '.join(available)}; "
+                "check the driver, or use --provider cpu"
+            )
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if options.threads:
+            config["INFERENCE_NUM_THREADS"] = options.threads
+        if options.precision != "auto":
+            config["INFERENCE_PRECISION_HINT"] = _HINTS[options.precision]
+        try:
+            graph = core.read_model(model)
+        except Exception as e:
+            raise ModelError(f"OpenVINO cannot load the network: {e}") from e
+        try:
+            self._compiled = core.compile_model(graph, wanted.upper(), config)
+            hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
+        except Exception as e:
+            raise EngineError(f"OpenVINO cannot run the network on {wanted}: {e}") from e
+        self.provider = wanted
+        self.precision = _NAMES.get(hint.to_string() if hasattr(hint, "to_string") else hint, "?")
+        if options.precision not in ("auto", self.precision):
+            raise EngineError(
+                f"OpenVINO runs in {self.precision} on this {wanted}, {options.precision} was "
+                "asked for; this machine has no units for it, choose another --precision"
+            )
+        self.inputs: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
+            {i.get_any_name(): np.dtype(i.element_type.to_dtype()) for i in self._compiled.inputs}
+        )
+        self.outputs = tuple(o.get_any_name() for o in self._compiled.outputs)
+        self._request = self._compiled.create_infer_request()
+
+    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the network once. Raises InferenceError."""
+        try:
+            # Inputs are read in place; outputs are copied, because the next run reuses them.
+            results = self._request.infer(dict(feeds), share_inputs=True, share_outputs=False)
+        except Exception as e:
+            raise InferenceError(f"OpenVINO ({self.provider}) failed: {e}") from e
+        return {name: results[i] for i, name in enumerate(self.outputs)}
+
+    def close(self) -> None:
+        """Free the network."""
+        for name in ("_request", "_compiled"):
+            self.__dict__.pop(name, None)

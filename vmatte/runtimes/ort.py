@@ -1,0 +1,103 @@
+"""onnxruntime behind the Runtime seam."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from vmatte.errors import EngineError, InferenceError, ModelError
+from vmatte.runtimes.base import RuntimeOptions, Tensor
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+}
+"""Our short names, in onnxruntime's terms."""
+
+_AUTO = ("cuda", "directml", "cpu")
+"""What 'auto' tries. TensorRT builds engines for minutes, CoreML rejects dynamic shapes: both
+must be asked for."""
+
+_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+
+
+class OrtRuntime:
+    """A network in onnxruntime. See Runtime."""
+
+    name = "onnxruntime"
+
+    def __init__(self, model: Path | bytes, options: RuntimeOptions) -> None:
+        """Load ``model``, a path or a serialised ONNX graph.
+
+        Raises EngineError where provider or precision cannot be had, ModelError where the file is
+        not a graph that onnxruntime can load.
+        """
+        import onnxruntime as ort
+
+        available = ort.get_available_providers()
+        short = options.provider
+        if short == "auto":
+            short = next(p for p in _AUTO if PROVIDERS[p] in available)
+        if short not in PROVIDERS:
+            raise EngineError(
+                f"onnxruntime has no provider {short!r}; expected one of {', '.join(PROVIDERS)}"
+            )
+        wanted = PROVIDERS[short]
+        if wanted not in available:
+            raise EngineError(
+                f"this onnxruntime was built without {wanted} (it has {', '.join(available)}); "
+                f"install the onnxruntime build for {short}, or use --provider cpu"
+            )
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.log_severity_level = 3
+        # Waiting threads must not spin: the decoder and encoder need the cores between two frames.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        chain = [wanted] if wanted == PROVIDERS["cpu"] else [wanted, PROVIDERS["cpu"]]
+        try:
+            self._session = ort.InferenceSession(
+                str(model) if isinstance(model, Path) else model, settings, providers=chain
+            )
+        except Exception as e:
+            raise ModelError(f"onnxruntime cannot load the network: {e}") from e
+        got = self._session.get_providers()[0]
+        if got != wanted:
+            raise EngineError(
+                f"asked for {wanted}, but onnxruntime fell back to {got}; check the driver and "
+                "libraries that it needs, or use --provider cpu"
+            )
+        if options.require_provider and options.provider == "auto" and short == "cpu":
+            raise EngineError(
+                "an accelerator is required, but onnxruntime has only the CPU; install a GPU "
+                "build of onnxruntime, or run without --require-provider"
+            )
+        self.provider = short
+        self.inputs: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
+            {i.name: np.dtype(_TYPES.get(i.type, "float32")) for i in self._session.get_inputs()}
+        )
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
+        first = next(iter(self.inputs.values()))
+        self.precision = "fp16" if first == np.float16 else "fp32"
+        if options.precision not in ("auto", self.precision):
+            raise EngineError(
+                f"onnxruntime runs this network in {self.precision}, the precision of its weights; "
+                f"{options.precision} was asked for: choose a model file with these weights, or "
+                "--runtime openvino"
+            )
+
+    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the network once. Raises InferenceError."""
+        try:
+            results = self._session.run(None, dict(feeds))
+        except Exception as e:
+            raise InferenceError(f"onnxruntime ({self.provider}) failed: {e}") from e
+        return dict(zip(self.outputs, results, strict=True))
+
+    def close(self) -> None:
+        """Free the network."""
+        self.__dict__.pop("_session", None)

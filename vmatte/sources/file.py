@@ -1,0 +1,299 @@
+"""Media files through PyAV: decoding with exact times, upright, in the native pixel format."""
+
+import math
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import av
+import av.container
+import av.error
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+from vmatte.errors import DamagedMediaError, InputError, UnsupportedMediaError, mask, reading
+from vmatte.frames import Colour, Frame, StreamInfo, nearest
+
+MIN_SIDE = 16
+"""Pixels; anything smaller has no picture to matte."""
+MAX_PIXELS = 1 << 27
+"""134 million, a little more than 16K; beyond it one frame alone takes gigabytes."""
+
+_GAP = 1.0
+"""Seconds without a frame after which temporal state is not carried over."""
+
+
+class FileSource:
+    """Frames of a media file. See FrameSource.
+
+    Rotation and mirroring are applied, interlaced frames deinterlaced, times kept; with ``start``
+    the first frame at or after it becomes the new zero, as with the other streams of the file.
+    """
+
+    def __init__(self, file: str | BinaryIO, *, name: str | None = None, format: str | None = None,
+                 start: float | None = None, end: float | None = None,
+                 salvage: bool = False) -> None:  # fmt: skip
+        """Open ``file``, a path or a readable, and decode its first frame.
+
+        start, end: seconds from the file's beginning. salvage: end quietly where a damaged file
+        ends early, instead of raising. Raises InputError and its subclasses.
+        """
+        self.name = mask(name or str(file))
+        self.skipped = 0
+        self._start, self._end, self._salvage = start, end, salvage
+        with reading(self.name):
+            self._container = av.open(file, "r", format=format, metadata_errors="replace")
+        try:
+            self._stream = self._pick()
+            self._graph: Graph | None = None
+            self._pictures = self._decode()
+            with reading(self.name):
+                first = next(self._pictures, None)
+            if first is None:
+                raise UnsupportedMediaError(
+                    f"{self.name}: not one frame could be decoded ({self.skipped} damaged)"
+                    + (f" between {start} s and {end} s" if start or end else "")
+                    + "; try to play it, or give another file"
+                )
+            self._first: av.VideoFrame | None = first
+            self._read_first(first)
+            self.info = self._describe(first, file if isinstance(file, str) else None)
+        except BaseException:
+            self.close()
+            raise
+
+    def _pick(self) -> VideoStream:
+        videos = [
+            s for s in self._container.streams.video
+            if not s.disposition & av.stream.Disposition.attached_pic
+        ]  # fmt: skip
+        # 'tty' is FFmpeg's reader of text art: it takes any text for a video.
+        if not videos or self._container.format.name == "tty":
+            kinds = ", ".join(sorted({s.type for s in self._container.streams})) or "nothing"
+            raise UnsupportedMediaError(
+                f"{self.name}: holds no video, only {kinds}; give a video or a picture"
+            )
+        stream = videos[0]
+        width, height = stream.codec_context.width, stream.codec_context.height
+        check_size(self.name, width, height)
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """Yield decoded pictures, before filtering; skip and count the damaged ones."""
+        stream, container = self._stream, self._container
+        zero = container.start_time or 0
+        if self._start:
+            container.seek(zero + int(self._start * av.time_base))
+        packets = container.demux(stream)
+        seen = 0
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                seen += packet.size > 0
+                pictures = packet.decode()
+            except av.error.EOFError:
+                break
+            except (av.error.InvalidDataError, av.error.UnknownError) as e:
+                self.skipped += 1
+                if self.skipped > 100 + seen:
+                    raise DamagedMediaError(f"{self.name}: damaged beyond repair: {e}") from e
+                continue
+            for picture in pictures:
+                if picture.is_corrupt:
+                    self.skipped += 1
+                    continue
+                yield picture
+        expected = stream.frames
+        if self._start is None and seen < expected and not self._salvage:
+            raise DamagedMediaError(
+                f"{self.name}: ends early: {seen} of {expected} frames are there; "
+                "run again with --salvage to use what is left"
+            )
+
+    def _read_first(self, picture: av.VideoFrame) -> None:
+        """Set up what the first picture tells: the filters that make all pictures upright."""
+        check_size(self.name, picture.width, picture.height)
+        self._native = nearest(picture.format.name)
+        self._turn, self.rotation = _upright(picture)
+        self._interlaced = bool(picture.interlaced_frame)
+        filters = []
+        if self._interlaced:
+            filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
+        filters += self._turn
+        if filters or nearest(picture.format.name).name != picture.format.name.replace("yuvj", "yuv"):  # noqa: E501
+            filters.append(("format", self._format_after(picture)))
+            self._graph = _graph(picture, self._stream, filters)
+        self._shape = (picture.width, picture.height, picture.format.name)
+
+    def _format_after(self, picture: av.VideoFrame) -> str:
+        native = self._native
+        if native.shift_x != native.shift_y and self.rotation % 180:
+            # Turned by 90 degrees, 4:2:2 would become 4:4:0, which no encoder takes.
+            return native.name.replace("yuv422", "yuv444").replace("yuv411", "yuv444")
+        return picture.format.name if picture.format.name.startswith("yuvj") else native.name
+
+    def _upright_pictures(self) -> Iterator[av.VideoFrame]:
+        pictures = self._pictures
+        first, self._first = self._first, None
+        assert first is not None
+        yield from self._filtered(first)
+        for picture in pictures:
+            yield from self._filtered(picture)
+        yield from self._filtered(None)
+
+    def _filtered(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        if picture is not None and (picture.width, picture.height, picture.format.name) != self._shape:  # noqa: E501
+            self._changed = True
+            time = picture.pts, picture.time_base
+            picture = picture.reformat(*self._shape)
+            picture.pts, picture.time_base = time
+        if self._graph is None:
+            if picture is not None:
+                yield picture
+            return
+        self._graph.vpush(picture)
+        while True:
+            try:
+                yield self._graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+    def _describe(self, picture: av.VideoFrame, path: str | None) -> StreamInfo:
+        stream, container = self._stream, self._container
+        turned = self.rotation % 180 == 90
+        width, height = picture.width, picture.height
+        sar = stream.sample_aspect_ratio
+        if turned:
+            width, height = height, width
+            sar = 1 / sar if sar else sar
+        notes = []
+        if self.rotation or self._turn:
+            notes.append(f"turned upright by {self.rotation} degrees")
+        if self._interlaced:
+            notes.append("deinterlaced")
+        assert stream.time_base is not None
+        self._time_base = stream.time_base
+        zero = Fraction(container.start_time or 0, av.time_base)
+        self._zero = zero
+        # A trimmed clip begins at zero: its own offset would only delay the picture.
+        shift = zero + Fraction(self._start).limit_denominator(10**6) if self._start else None
+        self._shift = math.ceil(shift / self._time_base) if shift is not None else 0
+        duration = container.duration / av.time_base if container.duration else None
+        frames = stream.frames or None
+        rate = stream.average_rate or stream.guessed_rate
+        if duration and (self._start or self._end):
+            duration = max(0.0, min(self._end or duration, duration) - (self._start or 0))
+            frames = None
+        if frames is None and duration and rate:
+            frames = round(duration * float(rate))
+        still = container.format.name.endswith("_pipe") or container.format.name == "image2"
+        others = [s for s in container.streams if s is not self._stream and s.type != "data"]
+        carried = others or container.metadata or container.chapters()
+        return StreamInfo(
+            width=width, height=height, format=nearest(self._format_after(picture)),
+            colour=Colour.of(picture), time_base=self._time_base,
+            rate=Fraction(rate) if rate else None,
+            sample_aspect_ratio=sar if sar and sar != 1 else None,
+            frames=1 if still else frames, duration=duration, still=still,
+            rotation=self.rotation, deinterlaced=self._interlaced,
+            container=path if carried and not still else None,
+            start=self._start, end=self._end, notes=tuple(notes),
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames, see FrameSource."""
+        self._changed = False
+        last: int | None = None
+        stalled = segment = 0
+        gap = _GAP / float(self._time_base)
+        with reading(self.name):
+            for picture in self._upright_pictures():
+                pts = self._pts(picture, last)
+                when = pts * self._time_base - self._zero
+                if self._start and when < self._start:
+                    continue
+                if self._end is not None and when >= self._end:
+                    return
+                pts -= self._shift
+                if last is not None and pts <= last:
+                    # Two pictures cannot be shown at one time: encoders and players reject it.
+                    self.skipped += 1
+                    stalled += 1
+                    if stalled > 50:
+                        raise DamagedMediaError(
+                            f"{self.name}: its timestamps jump back at {float(when):.3f} s; "
+                            "remux it first (ffmpeg -i IN -c copy OUT)"
+                        )
+                    continue
+                stalled = 0
+                if self._changed or (last is not None and pts - last > gap):
+                    segment += 1
+                    self._changed = False
+                last = pts
+                yield Frame(picture, pts, self._time_base, self.info.colour, segment)
+
+    def _pts(self, picture: av.VideoFrame, last: int | None) -> int:
+        pts = picture.pts if picture.pts is not None else picture.dts
+        if pts is None:
+            step = 1 / (self.info.rate or 25) / self._time_base
+            return 0 if last is None else last + self._shift + max(1, round(step))
+        # Deinterlacers halve the time base.
+        if picture.time_base and picture.time_base != self._time_base:
+            return round(pts * picture.time_base / self._time_base)
+        return int(pts)
+
+    def close(self) -> None:
+        """Close the file."""
+        # A suspended generator would keep the container's memory alive.
+        if hasattr(self, "_pictures"):
+            self._pictures.close()  # type: ignore[attr-defined]
+        self._first = self._graph = None
+        self._container.close()
+
+
+def check_size(name: str, width: int, height: int) -> None:
+    """Raise UnsupportedMediaError where a picture is too small or too large to be matted."""
+    if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+        raise UnsupportedMediaError(
+            f"{name}: its picture is {width}x{height}; expected at least {MIN_SIDE} pixels a side "
+            f"and at most {MAX_PIXELS // 10**6} million in all; scale it first"
+        )
+
+
+def _upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
+    """Return the filters that undo the display matrix, and its clockwise angle in degrees.
+
+    The matrix is nine 32-bit numbers, ISO/IEC 14496-12 section 6.2.2.
+    """
+    try:
+        data = picture.side_data["DISPLAYMATRIX"]
+    except KeyError:
+        return [], 0
+    a, b, _, c, d = struct.unpack("<9i", bytes(data))[:5]
+    angle = round(math.degrees(math.atan2(b, a))) % 360
+    mirrored = a * d - b * c < 0
+    if angle == 90:
+        return [("transpose", "cclock_flip" if c > 0 else "clock")], 90
+    if angle == 270:
+        return [("transpose", "clock_flip" if c < 0 else "cclock")], 270
+    if angle == 180:
+        return ([("hflip", "")] if mirrored else [("hflip", ""), ("vflip", "")]), 180
+    if angle == 0:
+        return ([("vflip", "")] if mirrored else []), 0
+    raise InputError(
+        f"the picture is to be shown turned by {angle} degrees; only multiples of 90 can be kept"
+    )
+
+
+def _graph(picture: av.VideoFrame, stream: VideoStream, filters: list[tuple[str, Any]]) -> Graph:
+    graph = Graph()
+    nodes = [graph.add_buffer(width=picture.width, height=picture.height, format=picture.format,
+                              time_base=stream.time_base)]  # fmt: skip
+    nodes += [graph.add(name, args) if args else graph.add(name) for name, args in filters]
+    nodes.append(graph.add("buffersink"))
+    graph.link_nodes(*nodes).configure()
+    return graph
