@@ -1,0 +1,286 @@
+"""Scoring models and finished mattes against true mattes, on clips made here."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vmatte import evaluation
+from vmatte.errors import DamagedMediaError, InputError, InputNotFoundError
+from vmatte.evaluation import RAW, Clip, Evaluation, compare, evaluate, find_clips, finished, pair
+from vmatte.frames import FULL, LIMITED, Colour, Frame, from_array, new_picture, plane_views
+from vmatte.matting.base import Engine, Matte
+
+SIZE = 64, 48
+
+
+def disc(x: float, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
+    yy, xx = np.mgrid[: size[1], : size[0]]
+    return np.uint8(255) * (np.hypot(xx - x, yy - 24) < 12)
+
+
+def write(path: Path, pictures: list[NDArray[np.uint8]], rate: int = 25) -> Path:
+    """Write [H, W] gray or [H, W, 3] RGB pictures, losslessly but for rounding."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    gray = pictures[0].ndim == 2
+    still = path.suffix == ".png"
+    with av.open(str(path), "w", format="image2" if still else None) as out:
+        stream = out.add_stream("png" if still else "ffv1", rate=rate)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "gray" if gray else "rgb24" if still else "yuv444p"
+        for i, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="gray" if gray else "rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, rate)
+            out.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        out.mux(stream.encode())
+    return path
+
+
+def colour(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(mask[..., None], 3, axis=2)
+
+
+MASKS = [disc(20), disc(24), disc(28)]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two videos that share a true matte, and two stills."""
+    root = tmp_path / "data"
+    write(root / "walk/alpha.mkv", MASKS)
+    write(root / "walk/moving.mkv", [colour(m) for m in MASKS])
+    write(root / "walk/still.mkv", [colour(m) for m in MASKS])
+    for name, x in (("2", 20), ("10", 30)):
+        write(root / f"photos/alpha/{name}.png", [disc(x)])
+        write(root / f"photos/image/{name}.png", [colour(disc(x))])
+    (root / "README.txt").write_text("not a clip")
+    return root
+
+
+@dataclass
+class BrightIsSubject:
+    """Takes red for alpha, at half the size; its state counts frames."""
+
+    engine = Engine(model="fake", runtime="none", provider="none", precision="uint8")
+    starts: int = 0
+
+    def working_size(self, width: int, height: int) -> tuple[int, int]:
+        return width // 2, height // 2
+
+    def start(self, width: int, height: int) -> int:
+        assert (width, height) == (32, 24)
+        self.starts += 1
+        return 0
+
+    def step(self, rgb: NDArray[np.uint8], state: int) -> tuple[Matte, int]:
+        assert rgb.shape == (24, 32, 3)
+        return Matte(rgb[..., 0].astype(np.float32) / 255), state + 1
+
+    def close(self) -> None:
+        pass
+
+
+def test_clips_are_found_in_natural_order(dataset: Path) -> None:
+    clips = find_clips(dataset)
+    assert [c.name for c in clips] == ["photos/2", "photos/10", "walk/moving", "walk/still"]
+    assert [c.still for c in clips] == [True, True, False, False]
+    assert clips[2].alpha == dataset / "walk/alpha.mkv"
+    assert [c.name for c in find_clips(dataset / "walk")] == ["walk/moving", "walk/still"]
+
+
+def test_a_folder_without_clips_is_an_error(dataset: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such folder"):
+        find_clips(dataset / "nothing")
+    with pytest.raises(InputError, match="--true"):
+        find_clips(dataset / "walk/moving.mkv")
+    (dataset / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no clips; expected folders with alpha\.mkv"):
+        find_clips(dataset / "empty")
+
+
+def test_missing_and_doubtful_true_mattes_are_errors(dataset: Path) -> None:
+    (dataset / "photos/alpha/2.png").rename(dataset / "photos/alpha/3.png")
+    with pytest.raises(InputNotFoundError, match="true matte of"):
+        find_clips(dataset)
+    write(dataset / "walk/alpha.avi", MASKS)
+    with pytest.raises(InputError, match=r"several files .*alpha\.avi, alpha\.mkv; keep one"):
+        find_clips(dataset / "walk")
+
+
+def test_a_model_is_scored_at_full_size(dataset: Path) -> None:
+    matter = BrightIsSubject()
+    seen: list[tuple[str, int]] = []
+    scores = evaluate(matter, find_clips(dataset), progress=lambda c, n: seen.append((c.name, n)))
+    assert [s.frames for s in scores] == [1, 1, 3, 3]
+    # Each clip begins with a fresh state.
+    assert matter.starts == 4
+    assert ("walk/moving", 3) in seen
+    # Half-size pixels blur the rim and nothing else.
+    moving = scores[2].means
+    assert 0 < moving.mad < 30
+    assert moving.iou > 0.9
+    assert moving.dtssd is not None
+    assert scores[0].means.dtssd is None
+    assert scores[2].means.mad == scores[3].means.mad
+
+
+def test_refinement_follows_the_edges(dataset: Path) -> None:
+    clips = find_clips(dataset)
+    refined = evaluate(BrightIsSubject(), clips)
+    raw = evaluate(BrightIsSubject(), clips, RAW)
+    for a, b in zip(refined, raw, strict=True):
+        assert a.means.mad < b.means.mad
+
+
+def test_means_keep_videos_and_stills_apart(dataset: Path) -> None:
+    scores = evaluate(BrightIsSubject(), find_clips(dataset))
+    means = Evaluation(clips=scores).means
+    assert list(means) == ["videos", "stills"]
+    assert means["stills"].mad == pytest.approx((scores[0].means.mad + scores[1].means.mad) / 2)
+    assert means["videos"].mad == pytest.approx(scores[2].means.mad)
+    assert means["stills"].dtssd is None
+
+
+def test_limit_takes_the_first_frames(dataset: Path) -> None:
+    clips = find_clips(dataset / "walk")
+    assert [s.frames for s in evaluate(BrightIsSubject(), clips, limit=2)] == [2, 2]
+
+
+def test_state_starts_anew_with_a_segment(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluation.open_source
+
+    class Broken:
+        """A source whose last frame comes after a gap."""
+
+        skipped = 0
+
+        def __init__(self, name: str) -> None:
+            self.inner = whole(name)
+
+        def __iter__(self):
+            for i, f in enumerate(self.inner):
+                yield Frame(f.picture, f.pts, f.time_base, f.colour, segment=i // 2)
+
+        def close(self) -> None:
+            self.inner.close()
+
+    monkeypatch.setattr(evaluation, "open_source", Broken)
+    matter = BrightIsSubject()
+    evaluate(matter, find_clips(dataset / "walk")[:1])
+    assert matter.starts == 2
+
+
+@pytest.mark.parametrize("frames", [2, 4])
+def test_frame_counts_must_agree(dataset: Path, frames: int) -> None:
+    write(dataset / "walk/alpha.mkv", (MASKS * 2)[:frames])
+    clips = find_clips(dataset / "walk")
+    short, long = ("alpha", "moving") if frames == 2 else ("moving", "alpha")
+    with pytest.raises(InputError, match=rf"{short}\.mkv: has {min(frames, 3)} frames.*{long}"):
+        evaluate(BrightIsSubject(), clips)
+    # Within the limit they agree.
+    assert evaluate(BrightIsSubject(), clips, limit=2)[0].frames == 2
+
+
+def test_sizes_must_agree(dataset: Path) -> None:
+    write(dataset / "walk/alpha.mkv", [disc(20, (60, 48))] * 3)
+    with pytest.raises(InputError, match="64x48, its true matte 60x48"):
+        evaluate(BrightIsSubject(), find_clips(dataset / "walk"))
+
+
+def test_damaged_frames_are_refused(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluation.open_source
+
+    def damaged(name: str):
+        source = whole(name)
+        source.skipped = 1
+        return source
+
+    monkeypatch.setattr(evaluation, "open_source", damaged)
+    with pytest.raises(DamagedMediaError, match="1 of its frames are damaged"):
+        evaluate(BrightIsSubject(), find_clips(dataset / "walk"))
+
+
+def test_finished_mattes_of_two_files(tmp_path: Path) -> None:
+    true = write(tmp_path / "true.mkv", MASKS)
+    pred = write(tmp_path / "pred.mkv", [MASKS[0], MASKS[0], MASKS[2]])
+    (score,) = compare(finished(pred, true))
+    # One of three frames is off, by the pixels in which the discs differ.
+    wrong = np.mean(MASKS[0] != MASKS[1])
+    assert score.means.mad == pytest.approx(1000 * wrong / 3, rel=1e-5)
+    assert score.frames == 3
+    assert compare(finished(true, true))[0].means.mad == 0
+
+
+def test_finished_mattes_of_two_folders(tmp_path: Path) -> None:
+    for i, mask in enumerate(MASKS, 8):
+        write(tmp_path / f"true/{i}.png", [mask])
+        write(tmp_path / f"pred/{i:06d}.png", [colour(mask)])
+    (score,) = compare(finished(tmp_path / "pred", tmp_path / "true"))
+    # 8, 9, 10: a natural order, and flicker is measured.
+    assert (score.frames, score.means.mad, score.means.dtssd) == (3, 0, 0)
+
+
+def test_finished_mattes_of_a_dataset(dataset: Path, tmp_path: Path) -> None:
+    pred = tmp_path / "pred"
+    write(pred / "walk/moving.mkv", MASKS)
+    write(pred / "walk/still.mkv", [m * 0 for m in MASKS])
+    write(pred / "photos/2.png", [disc(20)])
+    with pytest.raises(InputNotFoundError, match="the finished matte of photos/10"):
+        finished(pred, dataset)
+    write(pred / "photos/10.png", [disc(30)])
+    scores = compare(finished(pred, dataset))
+    assert [(s.name, s.still) for s in scores][:1] == [("photos/2", True)]
+    assert [s.means.iou for s in scores] == [1, 1, 1, 0]
+
+
+def test_finished_mattes_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file or folder"):
+        finished(tmp_path / "a.mkv", tmp_path / "b.mkv")
+
+
+def test_a_pair_by_hand(dataset: Path) -> None:
+    clip = pair(dataset / "photos/image/2.png", dataset / "photos/alpha/2.png")
+    assert (clip.name, clip.still) == ("2.png", True)
+    assert evaluate(BrightIsSubject(), [clip])[0].means.iou > 0.9
+    assert not pair(dataset / "walk", dataset / "walk/alpha.mkv").still
+    missing = Clip(name="x", video=dataset / "no.mp4", alpha=dataset / "no.mkv")
+    with pytest.raises(InputNotFoundError):
+        evaluate(BrightIsSubject(), [missing])
+
+
+def yuv(luma: int, range: int, format: str = "yuv420p") -> Frame:
+    picture = new_picture(16, 16, format)
+    for plane in plane_views(picture):
+        plane[...] = 7
+    plane_views(picture)[0][...] = luma
+    return Frame(picture, 0, Fraction(1, 25), Colour(range=range))
+
+
+def test_mattes_are_read_by_their_range() -> None:
+    def value(frame: Frame) -> float:
+        alpha = evaluation.read_alpha(frame)
+        assert alpha.dtype == np.float32
+        assert alpha.shape == (16, 16)
+        assert alpha.min() == alpha.max()
+        return float(alpha[0, 0])
+
+    assert value(yuv(235, LIMITED)) == 1
+    assert value(yuv(16, 0)) == 0
+    assert value(yuv(5, 0)) == 0
+    assert value(yuv(51, FULL)) == pytest.approx(0.2)
+    # Limited range, 10 bits: 64..940.
+    assert value(yuv(502, LIMITED, "yuv420p10le")) == pytest.approx(0.5)
+    assert value(yuv(51, 0, "gray")) == pytest.approx(0.2)
+    assert value(yuv(16, LIMITED, "gray")) == 0
+    # An alpha plane wins, and knows no limited range.
+    with_alpha = yuv(235, LIMITED, "yuva420p")
+    plane_views(with_alpha.picture)[3][...] = 51
+    assert value(with_alpha) == pytest.approx(0.2)
+    rgba = np.zeros((16, 16, 4), np.uint8)
+    rgba[..., 3] = 51
+    assert value(from_array(rgba, "rgba")) == pytest.approx(0.2)
+    assert value(from_array(rgba[..., 1:], "rgb24")) == 0
