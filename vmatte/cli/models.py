@@ -1,0 +1,259 @@
+"""vmatte models: list, fetch, check and import models."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vmatte.errors import HashMismatchError, ModelUnavailableError, OptionError
+from vmatte.registry import (
+    ModelRecord,
+    Places,
+    Progress,
+    Registry,
+    Store,
+    find_places,
+    load_registry,
+)
+from vmatte.registry.importing import import_model
+
+
+@click.group(
+    name="models",
+    epilog="Example: vmatte models pull rvm && vmatte run clip.mp4 -o out.mp4 --model rvm",
+)
+@click.option("--models-dir", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder for downloads and imports (default: VMATTE_MODELS, else the user's "
+              "cache and data folders).")  # fmt: skip
+@click.option("--offline-dir", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of model files searched before any download (VMATTE_OFFLINE_DIR).",
+              )  # fmt: skip
+@click.option("--offline", is_flag=True, default=None,
+              help="Never use the network (VMATTE_OFFLINE=1).")  # fmt: skip
+@click.pass_context
+def command(
+    context: click.Context, models_dir: Path | None, offline_dir: Path | None, offline: bool | None
+) -> None:
+    """List, fetch, check and import models."""
+    context.obj = find_places(models_dir, offline_dir, offline)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.pass_obj
+def list_models(places: Places, as_json: bool) -> None:
+    """Show every model, its licence, and whether it is on this machine.
+
+    On a terminal as a table, otherwise as lines of fields separated by tabs.
+    """
+    registry, store = load_registry(places), Store(places)
+    rows = [_row(registry, store, registry.get(name)) for name in registry.names()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        _print_table(rows)
+    else:
+        for row in rows:
+            size = "" if row["bytes"] is None else row["bytes"]
+            cells = (row["name"], row["family"], row["licence"], size, row["state"], row["path"])
+            click.echo("\t".join("" if cell is None else str(cell) for cell in cells))
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--accept-licence", is_flag=True,
+              help="Agree to the licence of models that may not be used commercially.")  # fmt: skip
+@click.pass_obj
+def pull(places: Places, names: tuple[str, ...], accept_licence: bool) -> None:
+    """Fetch models, going on where a broken download stopped.
+
+    A download that turns out damaged is fetched again.
+    """
+    registry, store = load_registry(places), Store(places)
+    for record in [registry.get(name) for name in names]:
+        with show_progress(record) as progress:
+            path = store.ensure(record, progress, accept_licence=accept_licence, replace=True)
+        click.echo(f"{record.name}: {path}")
+        click.echo(f"licence: {_licence(record)}")
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.pass_obj
+def verify(places: Places, names: tuple[str, ...]) -> None:
+    """Hash the named models, or all on this machine; exit 1 where one is wrong or missing."""
+    registry, store = load_registry(places), Store(places)
+    records = [registry.get(name) for name in names or registry.names()]
+    if not names:
+        records = [r for r in records if store.locate(r) is not None]
+        if not records:
+            click.echo("no model is on this machine")
+    bad: list[HashMismatchError | ModelUnavailableError] = []
+    for record in records:
+        try:
+            click.echo(f"{record.name}: ok, {store.verify(record)}")
+        except (HashMismatchError, ModelUnavailableError) as e:
+            click.echo(f"{record.name}: {e}", err=True)
+            bad.append(e)
+    if bad:
+        raise type(bad[0])(f"{len(bad)} of {len(records)} models failed, see above")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--family", help="How to run it; needed for a file that vmatte does not know.")
+@click.option("--name", help="The model's name (default: the known one, else the file's).")
+@click.option("--licence", help="Licence of the weights, shown by list.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE",
+              help="Replace a parameter of the family, for instance size=[512,512].")  # fmt: skip
+@click.option("--accept-licence", is_flag=True,
+              help="Agree to the licence of models that may not be used commercially.")  # fmt: skip
+@click.pass_obj
+def import_file(
+    places: Places,
+    file: Path,
+    family: str | None,
+    name: str | None,
+    licence: str | None,
+    params: tuple[str, ...],
+    accept_licence: bool,
+) -> None:
+    """Copy an ONNX FILE into the models folder.
+
+    A file that vmatte knows by its SHA-256 becomes that model; any other one becomes a model of
+    your own, which --family says how to run.
+    """
+    record = import_model(
+        file,
+        load_registry(places),
+        store := Store(places),
+        family=family,
+        name=name,
+        licence=licence,
+        params=dict(_param(text) for text in params),
+        accept_licence=accept_licence,
+    )
+    click.echo(f"{record.name}: {store.find(record)}")
+    click.echo(f"family: {record.family}, licence: {_licence(record)}")
+    if record.own:
+        click.echo(f"record: {places.own / record.name}.toml")
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def path(places: Places, name: str) -> None:
+    """Print where a model's file is; exit 1 where it is not on this machine."""
+    record = load_registry(places).get(name)
+    found = Store(places).find(record)
+    if found is None:
+        raise ModelUnavailableError(
+            f"{record.name} is not on this machine; run: vmatte models pull {record.name}"
+        )
+    click.echo(found)
+
+
+@contextmanager
+def show_progress(record: ModelRecord) -> Iterator[Progress]:
+    """Show the fetching of a model on standard error: a bar on a terminal, else a line.
+
+    Nothing is shown until the first call of what it gives.
+    """
+    if not sys.stderr.isatty():
+        told = False
+
+        def tell(done: int, total: int | None) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                click.echo(f"{record.name}: fetching {_size(record.bytes)} ...", err=True)
+
+        yield tell
+        return
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
+               TransferSpeedColumn(), TimeRemainingColumn())  # fmt: skip
+    bars = Bars(*columns, console=Console(stderr=True))
+    task = bars.add_task(record.name, total=None)
+
+    def draw(done: int, total: int | None) -> None:
+        bars.start()
+        bars.update(task, completed=done, total=total)
+
+    try:
+        yield draw
+    finally:
+        bars.stop()
+
+
+def _row(registry: Registry, store: Store, record: ModelRecord) -> dict[str, Any]:
+    found = store.locate(record)
+    if found is None:
+        state = "download" if record.sources else "import"
+    elif record.bytes not in (None, found.stat().st_size):
+        state = "damaged"
+    else:
+        state = "here"
+    return {
+        "name": record.name,
+        "aliases": [alias for alias, name in registry.aliases.items() if name == record.name],
+        "default": record.name == registry.default,
+        "family": record.family,
+        "licence": record.licence,
+        "non_commercial": record.non_commercial,
+        "bytes": record.bytes,
+        "sha256": record.sha256,
+        "state": state,
+        "path": None if found is None else str(found),
+        "people_only": record.people_only,
+        "recurrent": record.recurrent,
+        "own": record.own,
+        "sources": [str(source) for source in record.sources],
+        "description": record.description,
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("model", "licence", "size", "state", "what it is", box=None, pad_edge=False)
+    for row in rows:
+        names = [row["name"], *row["aliases"], *(["(default)"] if row["default"] else [])]
+        licence = row["licence"] + (", non-commercial" if row["non_commercial"] else "")
+        cells = (" ".join(names), licence, _size(row["bytes"]), row["state"], row["description"])
+        table.add_row(*map(escape, cells))
+    Console().print(table)
+
+
+def _licence(record: ModelRecord) -> str:
+    return record.licence + (" (not for commercial use)" if record.non_commercial else "")
+
+
+def _size(size: int | None) -> str:
+    return "? MB" if size is None else f"{size / 1e6:.1f} MB"
+
+
+def _param(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key.isidentifier() and equals):
+        raise OptionError(f"--param is {text!r}, expected KEY=VALUE, for instance size=[512,512]")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
