@@ -22,8 +22,14 @@ UNSPECIFIED = 2
 BT709, BT601, BT2020 = 1, 5, 9
 PQ, HLG = 16, 18
 
-_LUMA = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114),
-         7: (0.212, 0.087), 9: (0.2627, 0.0593)}  # fmt: skip
+_LUMA = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
 """(Kr, Kb) by matrix code point, ITU-T H.273 table 4."""
 
 
@@ -81,7 +87,10 @@ class Colour:
         if self.range == FULL:
             gains, offsets = (top, top, top), (0.0, 128 * scale, 128 * scale)
         else:
-            gains, offsets = (219 * scale, 224 * scale, 224 * scale), (16 * scale, 128 * scale, 128 * scale)  # fmt: skip  # noqa: E501
+            gains, offsets = (
+                (219 * scale, 224 * scale, 224 * scale),
+                (16 * scale, 128 * scale, 128 * scale),
+            )
         rows = [g * r for g, r in zip(gains, (y, cb, cr), strict=True)]
         return np.column_stack([np.stack(rows), np.array(offsets)]).astype(np.float32)
 
@@ -102,9 +111,9 @@ class PixelFormat:
     alpha: bool
 
     @property
-    def dtype(self) -> type[np.generic]:
+    def dtype(self) -> "np.dtype[Any]":
         """Numpy type of one sample."""
-        return np.uint8 if self.depth == 8 else np.uint16
+        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
 
     @property
     def gray(self) -> bool:
@@ -122,8 +131,14 @@ def _planar(name: str, depth: int, sx: int, sy: int, alpha: bool = False) -> Pix
 
 def _formats() -> dict[str, PixelFormat]:
     found = []
-    for sub, (sx, sy) in {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1),
-                          "411": (2, 0), "410": (2, 2)}.items():  # fmt: skip
+    for sub, (sx, sy) in {
+        "420": (1, 1),
+        "422": (1, 0),
+        "444": (0, 0),
+        "440": (0, 1),
+        "411": (2, 0),
+        "410": (2, 2),
+    }.items():
         found.append(_planar(f"yuv{sub}p", 8, sx, sy))
         if sub in ("420", "422", "444", "440"):
             depths: tuple[int, ...] = (10, 12) if sub == "440" else (9, 10, 12, 14, 16)
@@ -152,27 +167,29 @@ FORMATS = _formats()
 
 
 def nearest(name: str) -> PixelFormat:
-    """Return the format of FORMATS that loses nothing of FFmpeg's format ``name``.
+    """Return the opaque format of FORMATS that loses no colour of FFmpeg's format ``name``.
 
     Where there is none (float, 32 bits) it is the deepest of the same kind.
     """
-    if name in FORMATS:
+    if name in FORMATS and not FORMATS[name].alpha:
         return FORMATS[name]
     side = 64
     described = VideoFormat(name, side, side)
     parts = described.components
-    alpha = described.has_palette or any(c.is_alpha for c in parts)
     depth = max(c.bits for c in parts)
     rgb = described.is_rgb or described.has_palette
     chroma = next((c for c in parts if c.is_chroma), None)
     shift_x = (side // chroma.width).bit_length() - 1 if chroma else 0
     shift_y = (side // chroma.height).bit_length() - 1 if chroma else 0
-    gray = not rgb and chroma is None and not alpha
+    gray = not rgb and chroma is None
     fitting = [
-        f for f in FORMATS.values()
-        if f.rgb == (rgb or (chroma is None and alpha)) and f.alpha == alpha and f.gray == gray
+        f
+        for f in FORMATS.values()
+        if f.rgb == rgb
+        and not f.alpha
+        and f.gray == gray
         and (f.shift_x, f.shift_y) == (shift_x, shift_y)
-    ]  # fmt: skip
+    ]
     return min(fitting, key=lambda f: (f.depth < depth, abs(f.depth - depth)))
 
 
@@ -233,15 +250,22 @@ class Frame:
         """
         colour = self.colour.resolved(self.width, self.height, rgb=self.format.rgb)
         small = _local.scaler.reformat(
-            self.picture, size[0], size[1], "rgb24",
-            src_colorspace=colour.matrix, dst_colorspace=colour.matrix,
-            src_color_range=colour.range, dst_color_range=FULL,
-            interpolation="BILINEAR", threads=1,
-        )  # fmt: skip
+            self.picture,
+            size[0],
+            size[1],
+            "rgb24",
+            src_colorspace=colour.matrix,
+            dst_colorspace=colour.matrix,
+            src_color_range=colour.range,
+            dst_color_range=FULL,
+            interpolation="BILINEAR",
+            threads=1,
+        )
         return np.ascontiguousarray(plane_views(small)[0])
 
-    def convert(self, format: str, size: tuple[int, int] | None = None,
-                colour: Colour | None = None) -> "Frame":  # fmt: skip
+    def convert(
+        self, format: str, size: tuple[int, int] | None = None, colour: Colour | None = None
+    ) -> "Frame":
         """Return the frame in another pixel format, size or YUV encoding (not primaries/transfer).
 
         ``colour`` gives matrix and range of the result; by default the frame's own, or for RGB
@@ -256,11 +280,17 @@ class Frame:
         # 'self.width' again: a conversion must not change the guess that the source size led to.
         dst = colour.resolved(self.width, self.height, rgb=to_rgb)
         picture = _local.scaler.reformat(
-            self.picture, width, height, format,
-            src_colorspace=src.matrix, dst_colorspace=dst.matrix,
-            src_color_range=src.range, dst_color_range=dst.range,
-            interpolation="BICUBIC", threads=1,
-        )  # fmt: skip
+            self.picture,
+            width,
+            height,
+            format,
+            src_colorspace=src.matrix,
+            dst_colorspace=dst.matrix,
+            src_color_range=src.range,
+            dst_color_range=dst.range,
+            interpolation="BICUBIC",
+            threads=1,
+        )
         return replace(self, picture=picture, colour=colour)
 
     def __repr__(self) -> str:
@@ -273,10 +303,11 @@ class Frame:
 def plane_views(picture: VideoFrame) -> tuple[Plane, ...]:
     """Return numpy views of a picture's planes without padding (see Plane)."""
     format = FORMATS[picture.format.name]
-    itemsize = np.dtype(format.dtype).itemsize
+    itemsize = format.dtype.itemsize
     views = []
     for plane in picture.planes:
-        rows = np.frombuffer(plane, format.dtype).reshape(plane.height, plane.line_size // itemsize)  # type: ignore[call-overload]
+        samples: Plane = np.frombuffer(memoryview(plane), format.dtype)
+        rows = samples.reshape(plane.height, plane.line_size // itemsize)
         if format.channels > 1:
             rows = rows[:, : plane.width * format.channels]
             views.append(rows.reshape(plane.height, plane.width, format.channels))
@@ -290,8 +321,15 @@ def new_picture(width: int, height: int, format: str) -> VideoFrame:
     return VideoFrame(width, height, format)
 
 
-def from_array(array: Plane, format: str, *, pts: int = 0, time_base: Fraction = Fraction(1, 25),
-               colour: Colour | None = None, segment: int = 0) -> Frame:  # fmt: skip
+def from_array(
+    array: Plane,
+    format: str,
+    *,
+    pts: int = 0,
+    time_base: Fraction = Fraction(1, 25),
+    colour: Colour | None = None,
+    segment: int = 0,
+) -> Frame:
     """Build a frame from an [H, W] or [H, W, C] array of a packed or gray format."""
     picture = new_picture(array.shape[1], array.shape[0], format)
     plane_views(picture)[0][...] = array

@@ -6,7 +6,7 @@ is a copy.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +20,8 @@ from vmatte.matting.base import Matte
 TILE = 64
 """Side of a tile in pixels: a multiple of every chroma subsampling, small enough to skip much."""
 
-Map = NDArray[np.float32]
+Map = NDArray[np.floating[Any]]
+"""[h, w] or [h, w, C] float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,8 @@ class FullMatte:
             return alpha
         part = region.scaled(shift)
         size = (part.x1 - part.x0, part.y1 - part.y0)
-        return cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+        reduced: Map = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+        return reduced
 
 
 def sample(maps: Map, region: Region, plane_size: tuple[int, int]) -> Map:
@@ -147,10 +149,14 @@ def sample(maps: Map, region: Region, plane_size: tuple[int, int]) -> Map:
     sx, sy = w / plane_size[0], h / plane_size[1]
     place = np.array([[sx, 0, (region.x0 + 0.5) * sx - 0.5], [0, sy, (region.y0 + 0.5) * sy - 0.5]])
     size = (region.x1 - region.x0, region.y1 - region.y0)
-    return cv2.warpAffine(
-        np.ascontiguousarray(maps), place, size,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+    enlarged: Map = cv2.warpAffine(
+        np.ascontiguousarray(maps),
+        place,
+        size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return enlarged
 
 
 def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOptions) -> FullMatte:
@@ -196,9 +202,11 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 def _levels(alpha: Map, options: RefineOptions) -> Map:
     if options.threshold is not None:
         # The edge stays soft over one working pixel, so that it is cut at full size, not in steps.
-        return np.clip((alpha - options.threshold) * 4 + 0.5, 0, 1)
+        steep: Map = np.clip((alpha - options.threshold) * 4 + 0.5, 0, 1)
+        return steep
     low, high = options.levels
-    return np.clip((alpha - low) * (1 / (high - low)), 0, 1)
+    stretched: Map = np.clip((alpha - low) * np.float32(1 / (high - low)), 0, 1)
+    return stretched
 
 
 def _tiles(low: Map, high: Map, size: tuple[int, int]) -> _Tiles:
@@ -224,8 +232,9 @@ def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
     for row in range(tiles.shape[0]):
         starts, ends = np.flatnonzero(change[row] == 1), np.flatnonzero(change[row] == -1)
         for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
-            yield Region(row * TILE, min((row + 1) * TILE, height),
-                         first * TILE, min(last * TILE, width))  # fmt: skip
+            yield Region(
+                row * TILE, min((row + 1) * TILE, height), first * TILE, min(last * TILE, width)
+            )
 
 
 def _guided(guide: Map, alpha: Map, options: RefineOptions) -> tuple[Map, Map]:
@@ -233,7 +242,8 @@ def _guided(guide: Map, alpha: Map, options: RefineOptions) -> tuple[Map, Map]:
     side = 2 * options.radius + 1
 
     def mean(x: Map) -> Map:
-        return cv2.blur(x, (side, side), borderType=cv2.BORDER_REPLICATE)
+        blurred: Map = cv2.blur(x, (side, side), borderType=cv2.BORDER_REPLICATE)
+        return blurred
 
     mean_guide, mean_alpha = mean(guide), mean(alpha)
     covariance = mean(guide * alpha) - mean_guide * mean_alpha
@@ -250,7 +260,8 @@ def _luma(rgb: NDArray[np.uint8], frame: Frame) -> Map:
     row[:, :3] /= 255
     if frame.format.rgb:
         row = np.array([[0, 1 / 255, 0, 0]], np.float32)
-    return cv2.transform(rgb.astype(np.float32), row)
+    luma: Map = cv2.transform(rgb.astype(np.float32), row)
+    return luma
 
 
 def _guide_plane(frame: Frame) -> Map:
@@ -269,7 +280,9 @@ def _to_code_values(residual: Map, frame: Frame) -> Map:
         order = {"b": [2, 1, 0], "g": [1, 2, 0]}.get(format.name[0], [0, 1, 2])
         return np.ascontiguousarray(residual[:, :, order]) * np.float32((1 << format.depth) - 1)
     colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
-    return cv2.transform(residual, colour.rgb_to_yuv(format.depth)[:, :3])
+    matrix = colour.rgb_to_yuv(format.depth)[: 1 if format.gray else 3, :3]
+    difference: Map = cv2.transform(residual, matrix)
+    return np.atleast_3d(difference)
 
 
 def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:

@@ -29,8 +29,11 @@ class MatterOptions:
             raise OptionError(f"downsample ratio is {self.ratio}; expected above 0, at most 1")
 
 
-def load_matter(name: str | None = None, options: MatterOptions | None = None,
-                progress: Callable[[int, int | None], None] | None = None) -> Matter[Any]:  # fmt: skip
+def load_matter(
+    name: str | None = None,
+    options: MatterOptions | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Matter[Any]:
     """Load a registered model by name (the default one for None), fetching it where needed.
 
     progress: called with bytes done and in all while fetching. Raises ModelError, EngineError.
@@ -45,11 +48,18 @@ def build_matter(record: ModelRecord, path: Path, options: MatterOptions) -> Mat
     if record.family == "rvm":
         from vmatte.matting.rvm import RvmMatter
 
-        return RvmMatter(record.name, path, options.runtime,
-                         tuple(record.params["state_channels"]), options.ratio)  # fmt: skip
+        return RvmMatter(
+            record.name,
+            path,
+            options.runtime,
+            tuple(record.params["state_channels"]),
+            options.ratio,
+        )
     from vmatte.matting.still import StillMatter, StillSpec
 
     if options.ratio is not None:
         raise OptionError(f"{record.name} has a fixed size; --downsample-ratio is for RVM")
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record.params.items()}
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in record.params.items()
+    }
     return StillMatter(record.name, path, options.runtime, StillSpec(**fields))

@@ -25,8 +25,14 @@ _BASE = 512
 class RvmMatter:
     """RVM behind the Matter seam; S is RvmState."""
 
-    def __init__(self, name: str, path: Path, options: RuntimeOptions,
-                 state_channels: tuple[int, ...], ratio: float | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        options: RuntimeOptions,
+        state_channels: tuple[int, ...],
+        ratio: float | None = None,
+    ) -> None:
         """Load and cut the graph at ``path``; ``ratio`` overrides the automatic downsample ratio.
 
         Raises ModelError where the file is not an RVM graph.
@@ -35,9 +41,12 @@ class RvmMatter:
         self._ratio = ratio
         self._runtime = load_runtime(base_size_graph(path), options)
         self._type = self._runtime.inputs["src"]
-        self.engine = Engine(model=name, runtime=self._runtime.name,
-                             provider=self._runtime.provider,
-                             precision=self._runtime.precision)  # fmt: skip
+        self.engine = Engine(
+            model=name,
+            runtime=self._runtime.name,
+            provider=self._runtime.provider,
+            precision=self._runtime.precision,
+        )
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the frame's size times the downsample ratio."""

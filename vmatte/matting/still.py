@@ -47,9 +47,12 @@ class StillMatter:
         # One multiplication and one addition: (x / 255 - mean) / std.
         self._gain = (1 / (255 * np.array(spec.std))).astype(np.float32)
         self._bias = (-np.array(spec.mean) / np.array(spec.std)).astype(np.float32)
-        self.engine = Engine(model=name, runtime=self._runtime.name,
-                             provider=self._runtime.provider,
-                             precision=self._runtime.precision)  # fmt: skip
+        self.engine = Engine(
+            model=name,
+            runtime=self._runtime.name,
+            provider=self._runtime.provider,
+            precision=self._runtime.precision,
+        )
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the network's own size: these networks were trained on squeezed pictures."""

@@ -11,8 +11,14 @@ from vmatte.errors import EngineError, InferenceError, ModelError
 from vmatte.runtimes.base import RuntimeOptions, Tensor
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_NAMES = {"float32": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16",
-          "float16": "fp16", "f16": "fp16"}  # fmt: skip
+_NAMES = {
+    "float32": "fp32",
+    "f32": "fp32",
+    "bfloat16": "bf16",
+    "bf16": "bf16",
+    "float16": "fp16",
+    "f16": "fp16",
+}
 
 
 class OpenVinoRuntime:

@@ -13,8 +13,14 @@ from vmatte.sources.synthetic import SyntheticSource
 __all__ = ["FileSource", "FrameSource", "ImagesSource", "SyntheticSource", "open_source"]
 
 
-def open_source(name: str, *, start: float | None = None, end: float | None = None,
-                rate: Fraction | None = None, salvage: bool = False) -> FrameSource:  # fmt: skip
+def open_source(
+    name: str,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    rate: Fraction | None = None,
+    salvage: bool = False,
+) -> FrameSource:
     """Open whatever ``name`` names.
 
     A media file, a picture, a folder or pattern of images, ``-`` (YUV4MPEG2 on standard input), or
@@ -26,8 +32,9 @@ def open_source(name: str, *, start: float | None = None, end: float | None = No
     if name == "synthetic:":
         return SyntheticSource()
     if name == "-":
-        return FileSource(sys.stdin.buffer, name="standard input", format="yuv4mpegpipe",
-                          end=end, salvage=salvage)  # fmt: skip
+        return FileSource(
+            sys.stdin.buffer, name="standard input", format="yuv4mpegpipe", end=end, salvage=salvage
+        )
     is_pattern = not Path(name).exists() and ("*" in name or "%" in name)
     if Path(name).is_dir() or is_pattern:
         if start is not None or end is not None:

@@ -31,9 +31,16 @@ class FileSource:
     the first frame at or after it becomes the new zero, as with the other streams of the file.
     """
 
-    def __init__(self, file: str | BinaryIO, *, name: str | None = None, format: str | None = None,
-                 start: float | None = None, end: float | None = None,
-                 salvage: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        file: str | BinaryIO,
+        *,
+        name: str | None = None,
+        format: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        salvage: bool = False,
+    ) -> None:
         """Open ``file``, a path or a readable, and decode its first frame.
 
         start, end: seconds from the file's beginning. salvage: end quietly where a damaged file
@@ -65,9 +72,10 @@ class FileSource:
 
     def _pick(self) -> VideoStream:
         videos = [
-            s for s in self._container.streams.video
+            s
+            for s in self._container.streams.video
             if not s.disposition & av.stream.Disposition.attached_pic
-        ]  # fmt: skip
+        ]
         # 'tty' is FFmpeg's reader of text art: it takes any text for a video.
         if not videos or self._container.format.name == "tty":
             kinds = ", ".join(sorted({s.type for s in self._container.streams})) or "nothing"
@@ -124,7 +132,7 @@ class FileSource:
         if self._interlaced:
             filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
         filters += self._turn
-        if filters or nearest(picture.format.name).name != picture.format.name.replace("yuvj", "yuv"):  # noqa: E501
+        if filters or self._native.name != picture.format.name.replace("yuvj", "yuv"):
             filters.append(("format", self._format_after(picture)))
             self._graph = _graph(picture, self._stream, filters)
         self._shape = (picture.width, picture.height, picture.format.name)
@@ -146,7 +154,10 @@ class FileSource:
         yield from self._filtered(None)
 
     def _filtered(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        if picture is not None and (picture.width, picture.height, picture.format.name) != self._shape:  # noqa: E501
+        if (
+            picture is not None
+            and (picture.width, picture.height, picture.format.name) != self._shape
+        ):
             self._changed = True
             time = picture.pts, picture.time_base
             picture = picture.reformat(*self._shape)
@@ -175,6 +186,8 @@ class FileSource:
             notes.append(f"turned upright by {self.rotation} degrees")
         if self._interlaced:
             notes.append("deinterlaced")
+        if any(c.is_alpha for c in picture.format.components):
+            notes.append("its own transparency is ignored")
         assert stream.time_base is not None
         self._time_base = stream.time_base
         zero = Fraction(container.start_time or 0, av.time_base)
@@ -194,15 +207,23 @@ class FileSource:
         others = [s for s in container.streams if s is not self._stream and s.type != "data"]
         carried = others or container.metadata or container.chapters()
         return StreamInfo(
-            width=width, height=height, format=nearest(self._format_after(picture)),
-            colour=Colour.of(picture), time_base=self._time_base,
+            width=width,
+            height=height,
+            format=nearest(self._format_after(picture)),
+            colour=Colour.of(picture),
+            time_base=self._time_base,
             rate=Fraction(rate) if rate else None,
             sample_aspect_ratio=sar if sar and sar != 1 else None,
-            frames=1 if still else frames, duration=duration, still=still,
-            rotation=self.rotation, deinterlaced=self._interlaced,
+            frames=1 if still else frames,
+            duration=duration,
+            still=still,
+            rotation=self.rotation,
+            deinterlaced=self._interlaced,
             container=path if carried and not still else None,
-            start=self._start, end=self._end, notes=tuple(notes),
-        )  # fmt: skip
+            start=self._start,
+            end=self._end,
+            notes=tuple(notes),
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames, see FrameSource."""
@@ -269,9 +290,9 @@ def _upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
 
     The matrix is nine 32-bit numbers, ISO/IEC 14496-12 section 6.2.2.
     """
-    try:
-        data = picture.side_data["DISPLAYMATRIX"]
-    except KeyError:
+    side_data: Any = picture.side_data
+    data = side_data.get("DISPLAYMATRIX")
+    if data is None:
         return [], 0
     a, b, _, c, d = struct.unpack("<9i", bytes(data))[:5]
     angle = round(math.degrees(math.atan2(b, a))) % 360
@@ -291,8 +312,14 @@ def _upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
 
 def _graph(picture: av.VideoFrame, stream: VideoStream, filters: list[tuple[str, Any]]) -> Graph:
     graph = Graph()
-    nodes = [graph.add_buffer(width=picture.width, height=picture.height, format=picture.format,
-                              time_base=stream.time_base)]  # fmt: skip
+    nodes = [
+        graph.add_buffer(
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            time_base=stream.time_base,
+        )
+    ]
     nodes += [graph.add(name, args) if args else graph.add(name) for name, args in filters]
     nodes.append(graph.add("buffersink"))
     graph.link_nodes(*nodes).configure()

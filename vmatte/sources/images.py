@@ -26,9 +26,14 @@ class ImagesSource:
         first = FileSource(str(files[0]))
         first.close()
         self.info = replace(
-            first.info, time_base=1 / rate, rate=rate, frames=len(files), still=False,
-            duration=float(len(files) / rate), container=None,
-        )  # fmt: skip
+            first.info,
+            time_base=1 / rate,
+            rate=rate,
+            frames=len(files),
+            still=False,
+            duration=float(len(files) / rate),
+            container=None,
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the images, see FrameSource; all must have the first one's size."""
@@ -75,7 +80,9 @@ def find_images(name: str) -> list[Path]:
     else:
         pattern = re.sub(r"%0?\d*d", "*", path.name)
         number = re.compile(re.sub(r"(%0?\d*d)", r"\\d+", _escape(path.name)))
-        files = [p for p in path.parent.glob(pattern) if "%" not in path.name or number.fullmatch(p.name)]  # noqa: E501
+        files = [
+            p for p in path.parent.glob(pattern) if "%" not in path.name or number.fullmatch(p.name)
+        ]
         if not files:
             raise InputNotFoundError(f"{name}: no file fits this pattern; check it")
     return sorted(files, key=natural)

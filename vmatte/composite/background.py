@@ -1,0 +1,263 @@
+"""What is put behind the subject: a colour, a picture, a video, or the room itself, blurred."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmatte.composite import hdr
+from vmatte.errors import InputError, OptionError
+from vmatte.frames import FULL, Colour, Frame, Plane, StreamInfo, from_array, plane_views
+from vmatte.refine import FullMatte
+from vmatte.sources import FrameSource, open_source
+
+Fit = Literal["cover", "contain", "stretch"]
+
+COLOURS = {
+    "green": (0, 177, 64),
+    "blue": (0, 71, 187),
+    "black": (0, 0, 0),
+    "white": (255, 255, 255),
+    "gray": (128, 128, 128),
+    "grey": (128, 128, 128),
+    "red": (200, 30, 30),
+}
+"""sRGB; green and blue are the usual keying colours."""
+
+
+class Background(Protocol):
+    """The planes behind the subject, in the frame's own size, format and colour."""
+
+    def open(self, info: StreamInfo) -> None:
+        """Prepare for the frames that ``info`` describes. Raises InputError."""
+        ...
+
+    def advance(self, frame: Frame) -> tuple[Plane, ...] | None:
+        """Called for every frame in order, from one thread; the result is given to ``planes``."""
+        ...
+
+    def planes(
+        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
+    ) -> tuple[Plane, ...]:
+        """Return the planes for one frame, read-only. Called from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Release files."""
+        ...
+
+
+class StillBackground:
+    """A colour, or a picture, prepared once."""
+
+    def __init__(self, picture: NDArray[np.uint8] | Path, fit: Fit = "cover") -> None:
+        """Take [H, W, 3] uint8 sRGB, or the path of a picture."""
+        self._picture, self._fit = picture, fit
+
+    def open(self, info: StreamInfo) -> None:
+        """Scale and convert the picture, see Background."""
+        rgb = self._picture if isinstance(self._picture, np.ndarray) else _load(self._picture)
+        self._planes = to_native(place(rgb, info, self._fit), info).planes
+
+    def advance(self, frame: Frame) -> None:
+        """Do nothing: the picture stays."""
+
+    def planes(
+        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
+    ) -> tuple[Plane, ...]:
+        """Return the prepared planes."""
+        return self._planes
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class VideoBackground:
+    """A video, looped, shown at the pace of its own timestamps."""
+
+    def __init__(self, path: Path, fit: Fit = "cover") -> None:
+        """Open ``path`` once to see that it can be used. Raises InputError."""
+        self._path, self._fit = path, fit
+        self._source: FrameSource | None = open_source(str(path))
+
+    def open(self, info: StreamInfo) -> None:
+        """Begin at the first frame, see Background."""
+        self._info = info
+        self._begin: Fraction | None = None
+        self._offset = Fraction(0)
+        self._frames = self._loop()
+        self._current = next(self._frames)
+        self._next = next(self._frames)
+        self._native: tuple[Plane, ...] | None = None
+
+    def _loop(self) -> Iterator[tuple[Fraction, Frame]]:
+        """Yield (time since the beginning, frame), for ever."""
+        while True:
+            source = self._source or open_source(str(self._path))
+            self._source = source
+            step = 1 / (source.info.rate or Fraction(25))
+            first: Fraction | None = None
+            time = Fraction(0)
+            for frame in source:
+                first = frame.time if first is None else first
+                time = frame.time - first
+                yield self._offset + time, frame
+            self._offset += time + step
+            source.close()
+            self._source = None
+
+    def advance(self, frame: Frame) -> tuple[Plane, ...]:
+        """Return the planes of the frame that is due at the time of ``frame``."""
+        self._begin = frame.time if self._begin is None else self._begin
+        due = frame.time - self._begin
+        while self._next[0] <= due:
+            self._current, self._next = self._next, next(self._frames)
+            self._native = None
+        if self._native is None:
+            picture = self._current[1]
+            rgb = place(picture.rgb((picture.width, picture.height)), self._info, self._fit)
+            self._native = to_native(rgb, self._info).planes
+        return self._native
+
+    def planes(
+        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
+    ) -> tuple[Plane, ...]:
+        """Return what ``advance`` prepared."""
+        assert advanced is not None
+        return advanced
+
+    def close(self) -> None:
+        """Close the video."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+class BlurBackground:
+    """The frame's own background out of focus, without a halo of the subject."""
+
+    def __init__(self, radius: float | None = None) -> None:
+        """Blur by ``radius`` pixels of the frame; by default a thirtieth of its height."""
+        if radius is not None and not 1 <= radius <= 500:
+            raise OptionError(f"blur radius is {radius}; expected 1 to 500 pixels")
+        self._radius = radius
+
+    def open(self, info: StreamInfo) -> None:
+        """Choose the radius, see Background."""
+        self._pixels = self._radius or max(2.0, info.height / 30)
+
+    def advance(self, frame: Frame) -> None:
+        """Do nothing: each frame is its own background."""
+
+    def planes(
+        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
+    ) -> tuple[Plane, ...]:
+        """Return the frame blurred with the weight of its background."""
+        # At a fraction of the size the blur costs little and looks the same.
+        step = max(1, round(self._pixels / 4))
+        small = (max(1, frame.width // step), max(1, frame.height // step))
+        alpha = cv2.resize(matte.dense(), small, interpolation=cv2.INTER_AREA)
+        weight = cv2.multiply(255 - alpha, 1 / 255, dtype=cv2.CV_32F)
+        sigma = self._pixels / step / 2
+        spread = cv2.GaussianBlur(weight, (0, 0), sigma) + np.float32(1e-3)
+        blurred = []
+        for plane in frame.planes:
+            reduced = cv2.resize(plane, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+            weights = weight if reduced.ndim == 2 else weight[:, :, None]
+            total = spread if reduced.ndim == 2 else spread[:, :, None]
+            # A trace of the plain blur fills what lies deep under the subject.
+            plain = cv2.GaussianBlur(reduced, (0, 0), sigma) * np.float32(1e-3)
+            mixed = (cv2.GaussianBlur(reduced * weights, (0, 0), sigma) + plain) / total
+            h, w = plane.shape[:2]
+            large = cv2.resize(mixed, (w, h), interpolation=cv2.INTER_LINEAR)
+            blurred.append(np.rint(large).astype(plane.dtype))
+        return tuple(blurred)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def parse_background(text: str, fit: Fit = "cover") -> Background | None:
+    """Return the background that ``text`` names, None for 'transparent'.
+
+    A colour (green, #rrggbb, ...), the path of a picture or video, blur, or blur:RADIUS.
+    Raises OptionError, InputError.
+    """
+    if text == "transparent":
+        return None
+    if text == "blur" or text.startswith("blur:"):
+        radius = text[5:]
+        try:
+            return BlurBackground(float(radius) if radius else None)
+        except ValueError as e:
+            if isinstance(e, OptionError):
+                raise
+            raise OptionError(f"blur radius is {radius!r}; expected a number of pixels") from e
+    if text in COLOURS or re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        colour = COLOURS.get(text) or tuple(bytes.fromhex(text[1:]))
+        return StillBackground(np.full((2, 2, 3), colour, np.uint8), "stretch")
+    path = Path(text)
+    if not path.exists():
+        names = ", ".join(sorted(COLOURS))
+        raise InputError(
+            f"background {text!r} is neither a file nor a colour; expected a picture, a video, "
+            f"#rrggbb, {names}, blur, blur:RADIUS or transparent"
+        )
+    source = open_source(text)
+    source.close()
+    return StillBackground(path, fit) if source.info.still else VideoBackground(path, fit)
+
+
+def _load(path: Path) -> NDArray[np.uint8]:
+    source = open_source(str(path))
+    try:
+        frame = next(iter(source))
+        return frame.rgb((frame.width, frame.height))
+    finally:
+        source.close()
+
+
+def place(rgb: NDArray[np.uint8], info: StreamInfo, fit: Fit) -> NDArray[np.uint8]:
+    """Return ``rgb`` fitted to a frame of ``info``, as it will look once its pixels are square."""
+    height, width = rgb.shape[:2]
+    aspect = info.width * float(info.sample_aspect_ratio or 1) / info.height
+    area = cv2.INTER_AREA if width * height > info.width * info.height else cv2.INTER_LINEAR
+    if fit == "cover":
+        w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
+        x, y = (width - w) // 2, (height - h) // 2
+        rgb = rgb[y : y + max(h, 1), x : x + max(w, 1)]
+    elif fit == "contain":
+        share = (width / height) / aspect
+        w = max(1, round(info.width * min(1.0, share)))
+        h = max(1, round(info.height * min(1.0, 1 / share)))
+        canvas = np.zeros((info.height, info.width, 3), np.uint8)
+        x, y = (info.width - w) // 2, (info.height - h) // 2
+        canvas[y : y + h, x : x + w] = cv2.resize(rgb, (w, h), interpolation=area)
+        return canvas
+    fitted: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(rgb), info.size, interpolation=area)
+    return fitted
+
+
+def to_native(rgb: NDArray[np.uint8], info: StreamInfo) -> Frame:
+    """Return sRGB of the frame's size in the format and colour of ``info``."""
+    if not info.colour.hdr:
+        return from_array(rgb, "rgb24").convert(info.format.name, colour=_pinned(info))
+    signal = hdr.encode(rgb, info.colour.transfer)
+    blank = from_array(rgb, "rgb24", colour=Colour(range=FULL)).convert("gbrp16le")
+    for plane, channel in zip(plane_views(blank.picture), (1, 2, 0), strict=True):
+        plane[...] = signal[:, :, channel]
+    return blank.convert(info.format.name, colour=_pinned(info))
+
+
+def _pinned(info: StreamInfo) -> Colour:
+    """Return the colour with nothing left to guess."""
+    return replace(
+        info.colour.resolved(info.width, info.height, rgb=info.format.rgb),
+        transfer=info.colour.transfer,
+    )

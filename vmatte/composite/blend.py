@@ -1,0 +1,131 @@
+"""Blending on the native planes: copies where alpha is 0 or 1, arithmetic only at the edges."""
+
+import cv2
+import numpy as np
+from av import VideoFrame
+
+from vmatte.frames import FORMATS, Frame, PixelFormat, Plane, new_picture, plane_views
+from vmatte.refine import FullMatte, Map, Region
+
+
+def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> VideoFrame:
+    """Return ``frame`` over ``background``: fg * alpha + bg * (1 - alpha), plane by plane.
+
+    Where alpha is 1 the result equals the frame bit for bit, where it is 0 the background.
+    """
+    format = frame.format
+    picture = new_picture(frame.width, frame.height, format.name)
+    rows = zip(plane_views(picture), frame.planes, background, strict=True)
+    for index, (out, plane, behind) in enumerate(rows):
+        shift = format.shift(index)
+        out[...] = behind
+        for region in matte.solid:
+            part = region.scaled(shift).slices
+            out[part] = plane[part]
+        for region in matte.edges:
+            part = region.scaled(shift).slices
+            subject = own_colour(plane[part], matte, region, shift, format, index)
+            alpha = matte.alpha_at(region, shift)
+            out[part] = _mix(subject, behind[part], alpha)
+    return picture
+
+
+def cut_out(frame: Frame, matte: FullMatte, format: PixelFormat) -> VideoFrame:
+    """Return the subject's own colour, black where alpha is 0, in ``format``.
+
+    ``format`` is the frame's, or the same with an alpha plane, which then holds alpha (straight:
+    colours are not multiplied by it).
+    """
+    picture = new_picture(frame.width, frame.height, format.name)
+    views = plane_views(picture)
+    source = frame.planes
+    top = (1 << format.depth) - 1
+    black = _black(frame)
+    for index, plane in enumerate(source):
+        out = views[index]
+        colours = out[:, :, :3] if format.channels == 4 else out
+        shift = format.shift(index)
+        colours[...] = black[index]
+        for region in matte.solid:
+            part = region.scaled(shift).slices
+            colours[part] = plane[part]
+        for region in matte.edges:
+            part = region.scaled(shift).slices
+            subject = own_colour(plane[part], matte, region, shift, format, index)
+            seen = matte.alpha_at(region, shift) >= 0.5 / top
+            if subject.ndim == 3:
+                seen = seen[:, :, None]
+            colours[part] = np.where(seen, subject, np.asarray(black[index], plane.dtype))
+    if format.alpha:
+        dense = matte.dense(format.depth)
+        if format.channels == 4:
+            views[0][:, :, 3] = dense
+        else:
+            views[3][...] = dense
+    return picture
+
+
+def own_colour(
+    part: Plane,
+    matte: FullMatte,
+    region: Region,
+    shift: tuple[int, int],
+    format: PixelFormat,
+    index: int,
+) -> Plane:
+    """Return a region of a plane without the old background's colour."""
+    if matte.residual is None:
+        return part
+    channels = slice(0, 3) if format.channels > 1 else slice(index, index + 1)
+    residual = matte.residual_at(region, shift, channels)
+    top = (1 << format.depth) - 1
+    if part.dtype == np.uint8:
+        subject: Plane = cv2.add(part, residual, dtype=cv2.CV_8U)
+        return subject
+    return np.clip(np.rint(part + residual), 0, top).astype(np.uint16)
+
+
+def _mix(subject: Plane, behind: Plane, alpha: Map) -> Plane:
+    if subject.dtype == np.uint8:
+        mixed: Plane = cv2.blendLinear(
+            np.ascontiguousarray(subject), np.ascontiguousarray(behind), alpha, 1 - alpha
+        )
+        return mixed
+    low = behind.astype(np.float32)
+    weight = alpha if subject.ndim == 2 else alpha[:, :, None]
+    return np.rint(low + (subject - low) * weight).astype(np.uint16)
+
+
+def _black(frame: Frame) -> list[float]:
+    format = frame.format
+    if format.rgb:
+        return [0.0] * format.planes
+    colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
+    return [float(v) for v in np.rint(colour.rgb_to_yuv(format.depth)[:, 3])]
+
+
+def with_alpha(format: PixelFormat) -> tuple[PixelFormat, PixelFormat]:
+    """Return (opaque, with alpha): the formats nearest to ``format`` that differ in alpha alone.
+
+    A frame must be converted to the first where it is not in it.
+    """
+    if format.channels > 1:
+        order = format.name[:3]
+        return FORMATS[f"{order}24"], FORMATS["rgba" if order == "rgb" else "bgra"]
+    kind = "gbrp" if format.rgb else f"yuv{_subsampling(format)}p"
+    fitting = [
+        f
+        for f in FORMATS.values()
+        if f.alpha
+        and f.name.startswith(kind.replace("yuv", "yuva").replace("gbrp", "gbrap"))
+        and f.depth >= format.depth
+        and f.channels == 1
+    ]
+    best = min(fitting, key=lambda f: f.depth)
+    return FORMATS[best.name.replace("yuva", "yuv").replace("gbrap", "gbrp")], best
+
+
+def _subsampling(format: PixelFormat) -> str:
+    if format.gray:
+        return "444"
+    return {(1, 1): "420", (1, 0): "422"}.get((format.shift_x, format.shift_y), "444")
