@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vmatte import evaluation
 from vmatte.errors import DamagedMediaError, InputError, InputNotFoundError
-from vmatte.evaluation import RAW, Clip, Evaluation, compare, evaluate, find_clips, finished, pair
+from vmatte.evaluation import (
+    RAW,
+    Clip,
+    compare,
+    evaluate,
+    find_clips,
+    finished,
+    pair,
+    read_alpha,
+    score,
+)
 from vmatte.frames import FULL, LIMITED, Colour, Frame, from_array, new_picture, plane_views
 from vmatte.matting.base import Engine, Matte
 
@@ -114,7 +123,9 @@ def test_missing_and_doubtful_true_mattes_are_errors(dataset: Path) -> None:
 def test_a_model_is_scored_at_full_size(dataset: Path) -> None:
     matter = BrightIsSubject()
     seen: list[tuple[str, int]] = []
-    scores = evaluate(matter, find_clips(dataset), progress=lambda c, n: seen.append((c.name, n)))
+    scores = evaluate(
+        matter, find_clips(dataset), progress=lambda c, n: seen.append((c.name, n))
+    ).clips
     assert [s.frames for s in scores] == [1, 1, 3, 3]
     # Each clip begins with a fresh state.
     assert matter.starts == 4
@@ -132,13 +143,15 @@ def test_refinement_follows_the_edges(dataset: Path) -> None:
     clips = find_clips(dataset)
     refined = evaluate(BrightIsSubject(), clips)
     raw = evaluate(BrightIsSubject(), clips, RAW)
-    for a, b in zip(refined, raw, strict=True):
+    assert (refined.refined, raw.refined) == (True, False)
+    for a, b in zip(refined.clips, raw.clips, strict=True):
         assert a.means.mad < b.means.mad
 
 
 def test_means_keep_videos_and_stills_apart(dataset: Path) -> None:
-    scores = evaluate(BrightIsSubject(), find_clips(dataset))
-    means = Evaluation(clips=scores).means
+    result = evaluate(BrightIsSubject(), find_clips(dataset))
+    assert result.engine == BrightIsSubject.engine
+    scores, means = result.clips, result.means
     assert list(means) == ["videos", "stills"]
     assert means["stills"].mad == pytest.approx((scores[0].means.mad + scores[1].means.mad) / 2)
     assert means["videos"].mad == pytest.approx(scores[2].means.mad)
@@ -147,11 +160,11 @@ def test_means_keep_videos_and_stills_apart(dataset: Path) -> None:
 
 def test_limit_takes_the_first_frames(dataset: Path) -> None:
     clips = find_clips(dataset / "walk")
-    assert [s.frames for s in evaluate(BrightIsSubject(), clips, limit=2)] == [2, 2]
+    assert [s.frames for s in evaluate(BrightIsSubject(), clips, limit=2).clips] == [2, 2]
 
 
 def test_state_starts_anew_with_a_segment(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluation.open_source
+    whole = score.open_source
 
     class Broken:
         """A source whose last frame comes after a gap."""
@@ -160,6 +173,7 @@ def test_state_starts_anew_with_a_segment(dataset: Path, monkeypatch: pytest.Mon
 
         def __init__(self, name: str) -> None:
             self.inner = whole(name)
+            self.info = self.inner.info
 
         def __iter__(self):
             for i, f in enumerate(self.inner):
@@ -168,7 +182,7 @@ def test_state_starts_anew_with_a_segment(dataset: Path, monkeypatch: pytest.Mon
         def close(self) -> None:
             self.inner.close()
 
-    monkeypatch.setattr(evaluation, "open_source", Broken)
+    monkeypatch.setattr(score, "open_source", Broken)
     matter = BrightIsSubject()
     evaluate(matter, find_clips(dataset / "walk")[:1])
     assert matter.starts == 2
@@ -182,7 +196,7 @@ def test_frame_counts_must_agree(dataset: Path, frames: int) -> None:
     with pytest.raises(InputError, match=rf"{short}\.mkv: has {min(frames, 3)} frames.*{long}"):
         evaluate(BrightIsSubject(), clips)
     # Within the limit they agree.
-    assert evaluate(BrightIsSubject(), clips, limit=2)[0].frames == 2
+    assert evaluate(BrightIsSubject(), clips, limit=2).clips[0].frames == 2
 
 
 def test_sizes_must_agree(dataset: Path) -> None:
@@ -192,14 +206,14 @@ def test_sizes_must_agree(dataset: Path) -> None:
 
 
 def test_damaged_frames_are_refused(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluation.open_source
+    whole = score.open_source
 
     def damaged(name: str):
         source = whole(name)
         source.skipped = 1
         return source
 
-    monkeypatch.setattr(evaluation, "open_source", damaged)
+    monkeypatch.setattr(score, "open_source", damaged)
     with pytest.raises(DamagedMediaError, match="1 of its frames are damaged"):
         evaluate(BrightIsSubject(), find_clips(dataset / "walk"))
 
@@ -207,21 +221,21 @@ def test_damaged_frames_are_refused(dataset: Path, monkeypatch: pytest.MonkeyPat
 def test_finished_mattes_of_two_files(tmp_path: Path) -> None:
     true = write(tmp_path / "true.mkv", MASKS)
     pred = write(tmp_path / "pred.mkv", [MASKS[0], MASKS[0], MASKS[2]])
-    (score,) = compare(finished(pred, true))
+    (got,) = compare(finished(pred, true)).clips
     # One of three frames is off, by the pixels in which the discs differ.
     wrong = np.mean(MASKS[0] != MASKS[1])
-    assert score.means.mad == pytest.approx(1000 * wrong / 3, rel=1e-5)
-    assert score.frames == 3
-    assert compare(finished(true, true))[0].means.mad == 0
+    assert got.means.mad == pytest.approx(1000 * wrong / 3, rel=1e-5)
+    assert got.frames == 3
+    assert compare(finished(true, true)).clips[0].means.mad == 0
 
 
 def test_finished_mattes_of_two_folders(tmp_path: Path) -> None:
     for i, mask in enumerate(MASKS, 8):
         write(tmp_path / f"true/{i}.png", [mask])
         write(tmp_path / f"pred/{i:06d}.png", [colour(mask)])
-    (score,) = compare(finished(tmp_path / "pred", tmp_path / "true"))
+    (got,) = compare(finished(tmp_path / "pred", tmp_path / "true")).clips
     # 8, 9, 10: a natural order, and flicker is measured.
-    assert (score.frames, score.means.mad, score.means.dtssd) == (3, 0, 0)
+    assert (got.frames, got.means.mad, got.means.dtssd) == (3, 0, 0)
 
 
 def test_finished_mattes_of_a_dataset(dataset: Path, tmp_path: Path) -> None:
@@ -232,7 +246,7 @@ def test_finished_mattes_of_a_dataset(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="the finished matte of photos/10"):
         finished(pred, dataset)
     write(pred / "photos/10.png", [disc(30)])
-    scores = compare(finished(pred, dataset))
+    scores = compare(finished(pred, dataset)).clips
     assert [(s.name, s.still) for s in scores][:1] == [("photos/2", True)]
     assert [s.means.iou for s in scores] == [1, 1, 1, 0]
 
@@ -245,11 +259,27 @@ def test_finished_mattes_must_exist(tmp_path: Path) -> None:
 def test_a_pair_by_hand(dataset: Path) -> None:
     clip = pair(dataset / "photos/image/2.png", dataset / "photos/alpha/2.png")
     assert (clip.name, clip.still) == ("2.png", True)
-    assert evaluate(BrightIsSubject(), [clip])[0].means.iou > 0.9
+    assert evaluate(BrightIsSubject(), [clip]).clips[0].means.iou > 0.9
     assert not pair(dataset / "walk", dataset / "walk/alpha.mkv").still
     missing = Clip(name="x", video=dataset / "no.mp4", alpha=dataset / "no.mkv")
     with pytest.raises(InputNotFoundError):
         evaluate(BrightIsSubject(), [missing])
+
+
+def test_a_known_foreground_is_scored(dataset: Path) -> None:
+    # The subject is white; on black its rim, at half alpha, looks gray.
+    white = np.full((*SIZE[::-1], 3), 255, np.uint8)
+    write(dataset / "walk/foreground.mkv", [white] * 3)
+    clips = find_clips(dataset / "walk")
+    assert [c.name for c in clips] == ["walk/moving", "walk/still"]
+    cleaned = evaluate(BrightIsSubject(), clips).clips[0].means.foreground
+    kept = evaluate(BrightIsSubject(), clips, RAW).clips[0].means.foreground
+    assert cleaned is not None
+    assert kept is not None
+    assert 0 <= cleaned <= kept < 250
+    write(dataset / "walk/foreground.mkv", [white] * 2)
+    with pytest.raises(InputError, match=r"foreground\.mkv: has 2 frames"):
+        evaluate(BrightIsSubject(), clips)
 
 
 def yuv(luma: int, range: int, format: str = "yuv420p") -> Frame:
@@ -262,7 +292,7 @@ def yuv(luma: int, range: int, format: str = "yuv420p") -> Frame:
 
 def test_mattes_are_read_by_their_range() -> None:
     def value(frame: Frame) -> float:
-        alpha = evaluation.read_alpha(frame)
+        alpha = read_alpha(frame)
         assert alpha.dtype == np.float32
         assert alpha.shape == (16, 16)
         assert alpha.min() == alpha.max()

@@ -84,8 +84,8 @@ def iou(pred: Alpha, true: Alpha) -> float:
     """Intersection over union of the areas where alpha >= .5; 1 where both are empty."""
     _check(pred, true)
     a, b = pred >= 0.5, true >= 0.5
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 1.0
 
 
 def foreground_error(
