@@ -26,14 +26,22 @@ from vmatte.registry.importing import import_model
     name="models",
     epilog="Example: vmatte models pull rvm && vmatte run clip.mp4 -o out.mp4 --model rvm",
 )
-@click.option("--models-dir", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder for downloads and imports (default: VMATTE_MODELS, else the user's "
-              "cache and data folders).")  # fmt: skip
-@click.option("--offline-dir", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of model files searched before any download (VMATTE_OFFLINE_DIR).",
-              )  # fmt: skip
-@click.option("--offline", is_flag=True, default=None,
-              help="Never use the network (VMATTE_OFFLINE=1).")  # fmt: skip
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for downloads and imports (default: VMATTE_MODELS, else the user's "
+    "cache and data folders).",
+)
+@click.option(
+    "--offline-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of model files searched before any download (VMATTE_OFFLINE_DIR).",
+)
+@click.option(
+    "--offline", is_flag=True, default=None, help="Never use the network (VMATTE_OFFLINE=1)."
+)
 @click.pass_context
 def command(
     context: click.Context, models_dir: Path | None, offline_dir: Path | None, offline: bool | None
@@ -65,8 +73,11 @@ def list_models(places: Places, as_json: bool) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--accept-licence", is_flag=True,
-              help="Agree to the licence of models that may not be used commercially.")  # fmt: skip
+@click.option(
+    "--accept-licence",
+    is_flag=True,
+    help="Agree to the licence of models that may not be used commercially.",
+)
 @click.pass_obj
 def pull(places: Places, names: tuple[str, ...], accept_licence: bool) -> None:
     """Fetch models, going on where a broken download stopped.
@@ -108,10 +119,18 @@ def verify(places: Places, names: tuple[str, ...]) -> None:
 @click.option("--family", help="How to run it; needed for a file that vmatte does not know.")
 @click.option("--name", help="The model's name (default: the known one, else the file's).")
 @click.option("--licence", help="Licence of the weights, shown by list.")
-@click.option("--param", "params", multiple=True, metavar="KEY=VALUE",
-              help="Replace a parameter of the family, for instance size=[512,512].")  # fmt: skip
-@click.option("--accept-licence", is_flag=True,
-              help="Agree to the licence of models that may not be used commercially.")  # fmt: skip
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a parameter of the family, for instance size=[512,512].",
+)
+@click.option(
+    "--accept-licence",
+    is_flag=True,
+    help="Agree to the licence of models that may not be used commercially.",
+)
 @click.pass_obj
 def import_file(
     places: Places,
@@ -185,8 +204,13 @@ def show_progress(record: ModelRecord) -> Iterator[Progress]:
     )
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
-               TransferSpeedColumn(), TimeRemainingColumn())  # fmt: skip
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     bars = Bars(*columns, console=Console(stderr=True))
     task = bars.add_task(record.name, total=None)
 

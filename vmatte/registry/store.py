@@ -97,7 +97,7 @@ class Store:
         places = self.places
         folders = [places.bundled] if Bundled() in record.sources else []
         folders += [places.own, places.cache]
-        if places.offline_dir is not None and not record.own:
+        if places.offline_dir is not None:
             folders.append(places.offline_dir)
         return list(dict.fromkeys(folders))
 
