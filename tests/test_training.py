@@ -1,0 +1,195 @@
+"""A tiny run from coloured blobs to an ONNX file: pack, train, stop, resume, export, infer."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+if importlib.util.find_spec("torch") is None and os.environ.get("VMATTE_REQUIRE_ALL") != "1":
+    pytest.skip("PyTorch is not installed (it is needed only to train)", allow_module_level=True)
+
+import torch
+
+# The recipes are no part of the package, so they are found beside the tests.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from training import export, pack, train
+from training.losses import matting_loss, temporal
+from training.network import MattingNet
+from training.sequences import Maker
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def blob(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of smooth noise with a red body in it, and the body's alpha."""
+    rgb = cv2.resize(rng.random((4, 5, 3)).astype(np.float32), (width, height)) * 0.7
+    alpha = np.zeros((height, width), np.float32)
+    x, y = rng.uniform(0.3, 0.7) * width, height * 0.9
+    axes = (int(width * 0.2), int(height * 0.6))
+    cv2.ellipse(alpha, (int(x), int(y)), axes, 0, 0, 360, 1.0, -1)
+    alpha = cv2.GaussianBlur(alpha, (5, 5), 1)
+    rgb = rgb * (1 - alpha[..., None]) + np.array([0.95, 0.15, 0.1]) * alpha[..., None]
+    return (rgb * 255).astype(np.uint8), (alpha * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of blobs, made the way real ones are: folders of pictures and labels, then pack."""
+    root = tmp_path_factory.mktemp("training")
+    data, labels = root / "data", root / "labels"
+    rng = np.random.default_rng(5)
+    rows = []
+
+    def write(path: Path, picture: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        order = [2, 1, 0, 3][: picture.shape[2]] if picture.ndim == 3 else None
+        assert cv2.imwrite(str(path), picture if order is None else picture[..., order])
+
+    for number in range(40):
+        name = f"people/{number:02}.png"
+        rgb, alpha = blob(rng, 96, 80)
+        write(data / name, rgb)
+        write(labels / name, alpha)
+        agree = 0.95 if number else 0.2  # the first one is to be dropped
+        rows.append({"path": name, "kind": "people", "area": 0.3, "agree": agree})
+        rgba = np.dstack(blob(rng, 90, 60))
+        write(data / f"cutouts/{number:02}.png", rgba)
+        room = cv2.resize(rng.integers(0, 180, (5, 6, 3), np.uint8), (96, 80))
+        write(data / f"backgrounds/{number:02}.png", room)
+        write(data / f"no_person/{number:02}.png", room[:, ::-1])
+        rows.append(
+            {"path": f"no_person/{number:02}.png", "kind": "no_person", "area": 0.0, "agree": 1.0}
+        )
+    clip = [blob(np.random.default_rng(9), 80, 96) for _ in range(6)]
+    (labels / "clips").mkdir()
+    frames, alphas = (np.stack(side) for side in zip(*clip, strict=True))
+    np.savez(labels / "clips/walk.npz", frames=frames, alpha=alphas)
+    rows.append({"path": "clips/walk.mp4", "kind": "clips", "area": 0.3, "agree": 0.9})
+    (data / "SOURCES.tsv").write_text(
+        "path\tlicence\twhat\ntrain/people/02.png\tCC BY-NC-SA 4.0\tperson\n"
+    )
+    (labels / "labels.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    out = root / "pack.npz"
+    pack.main(["--data", str(data), "--labels", str(labels), "--out", str(out), "--size", "96"])
+    return out
+
+
+def options(packed: Path, out: Path, *more: str) -> list[str]:
+    small = ["--frames", "8", "--area", "4096", "--no-bf16", "--device", "cpu", "--threads", "2"]
+    checks = ["--check-batches", "1", "--log-every", "1000"]
+    return ["--pack", str(packed), "--out", str(out), *small, *checks, *more]
+
+
+def run(packed: Path, out: Path, *more: str) -> train.Trainer:
+    return train.run(train.parser().parse_args(options(packed, out, *more)))
+
+
+def test_pack_keeps_what_it_should(packed: Path, tmp_path: Path) -> None:
+    items, canvases = pack.unpack(packed, tmp_path)
+    names = {i.name for i in items}
+    assert "people/00.png" not in names, "teachers disagree"
+    assert "people/02.png" not in names, "non-commercial"
+    assert {i.kind for i in items} == set(pack.KINDS)
+    assert any(i.held_out for i in items)
+    assert not all(i.held_out for i in items)
+    person = next(n for n, i in enumerate(items) if i.name == "people/03.png")
+    original = pack.read(packed.parent / "labels/people/03.png")
+    stored = canvases[person, 3, :96, :80]
+    assert np.abs(stored.astype(int) - original).mean() < 3
+    assert items[person].cut[3], "the body leaves at the bottom"
+    again, same = pack.unpack(packed, tmp_path)
+    assert again == items
+    assert np.array_equal(same[person], canvases[person])
+
+
+def test_sequences_are_repeatable_and_in_range(packed: Path, tmp_path: Path) -> None:
+    items, canvases = pack.unpack(packed, tmp_path)
+    maker = Maker(items, canvases, torch.device("cpu"))
+    one, two, other = (maker.make(seed, 4, 5, 64 * 64) for seed in (3, 3, 4))
+    assert torch.equal(one.frames, two.frames)
+    assert torch.equal(one.alphas, two.alphas)
+    assert one.frames.shape != other.frames.shape or not torch.equal(one.frames, other.frames)
+    for seed in range(12):
+        batch = maker.make(seed, 4, 3, 64 * 64)
+        for values in (batch.frames, batch.alphas):
+            assert torch.isfinite(values).all()
+            assert 0 <= float(values.min()) <= float(values.max()) <= 1
+
+
+def test_losses_vanish_only_for_the_truth() -> None:
+    target = (torch.rand(3, 2, 1, 32, 48) > 0.5).float()
+    right = (target * 2 - 1) * 20
+    assert float(matting_loss(right, (), target)[0]) < 1e-3
+    assert float(matting_loss(-right, (), target)[0]) > 1
+    still = torch.rand(3, 2, 1, 32, 48)
+    assert float(temporal(still, still)) == 0
+    assert float(temporal(still[:1], still[:1])) == 0
+
+
+def test_a_sequence_at_once_equals_frame_by_frame() -> None:
+    torch.manual_seed(0)
+    net = MattingNet().eval()
+    frames = torch.rand(5, 2, 3, 32, 48)
+    with torch.no_grad():
+        together, _, last = net(frames.flatten(0, 1), net.start(2, 32, 48), 5)
+        state, single = net.start(2, 32, 48), []
+        for frame in frames:
+            logits, _, state = net(frame, state)
+            single.append(logits)
+    assert torch.allclose(together, torch.cat(single), atol=1e-4)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(last, state, strict=True))
+
+
+def test_training_learns_resumes_and_exports(packed: Path, tmp_path: Path) -> None:
+    plan = ("--steps", "30", "--lr", "4e-3", "--average", "0.9")
+    whole = run(packed, tmp_path / "whole", *plan)
+    rows = (tmp_path / "whole/validation.jsonl").read_text().splitlines()
+    trained = json.loads(rows[-1])
+    untrained = run(packed, tmp_path / "none", "--steps", "0")
+    assert untrained.step == 0
+    before = json.loads((tmp_path / "none/validation.jsonl").read_text().splitlines()[-1])
+    assert trained["mad"] < 0.7 * before["mad"]
+
+    net = export.load(tmp_path / "whole/last.pt")
+    for half, tolerance in ((False, 1e-3), (True, 3e-2)):
+        path = tmp_path / f"net{half}.onnx"
+        export.write(net, path, half)
+        graph = export.session(path, 1)
+        assert export.parity(net, graph, 48, 80) < tolerance
+    assert path.stat().st_size < 0.6 * (tmp_path / "netFalse.onnx").stat().st_size
+    alpha, state = export.step(graph, np.zeros((1, 3, 32, 32), np.float32), export.start(32, 32))
+    assert alpha.shape == (1, 1, 32, 32)
+    assert set(state) == {"r1", "r2", "r3"}
+    assert whole.step == 30
+
+
+def test_a_resumed_run_equals_an_unbroken_one(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = ("--steps", "6", "--check-batches", "0")
+    monkeypatch.setattr(train, "validate", lambda *_: {"score": 0.0})
+    whole = run(packed, tmp_path / "whole", *plan)
+    clock = SimpleNamespace(now=0.0)
+
+    def tick() -> float:
+        clock.now += 10
+        return clock.now
+
+    # Ten seconds pass at every look at the clock, so that the limit falls in the middle.
+    with monkeypatch.context() as patched:
+        patched.setattr(train.time, "monotonic", tick)
+        part = run(packed, tmp_path / "parts", *plan, "--time-limit", "1")
+    assert 0 < part.step < 6
+    resumed = run(packed, tmp_path / "parts", *plan)
+    assert resumed.step == whole.step == 6
+    ours, theirs = resumed.average.state_dict(), whole.average.state_dict()
+    assert all(torch.allclose(ours[k], theirs[k], atol=1e-6) for k in ours)

@@ -1,0 +1,225 @@
+"""Makes training sequences on the fly: python -m training.sequences writes a sheet to look at.
+
+Every frame is a background layer and up to two subjects over it. The background layer is a
+picture or clip with people in it (moved as a whole, teacher alpha), a room, or nobody's picture;
+subjects are people cut from pictures or exact cut-outs, with their own motion and light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training.looks import clean_foreground, colours, degrade, match_light
+from training.motion import Dice, Placement, move, ripple, sample
+from training.pack import Item, runs
+
+SHAPES = ((9, 16), (9, 16), (16, 9), (3, 4), (4, 3), (1, 1))  # height : width
+OWN, CLIP, ROOM, EMPTY = range(4)  # kinds of background layer
+KIND_CHANCES = (0.42, 0.15, 0.33, 0.10)
+
+
+@dataclass
+class Batch:
+    """Frames [T,B,3,H,W] and alphas [T,B,1,H,W], float32 in 0..1; kind [B] as above."""
+
+    frames: Tensor
+    alphas: Tensor
+    kind: Tensor
+
+
+def frame_size(area: int, shape: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of about `area` pixels with the given aspect, multiples of 16."""
+    unit = (area / (shape[0] * shape[1])) ** 0.5
+    high, wide = (max(2, round(side * unit / 16)) * 16 for side in shape)
+    return high, wide
+
+
+class Maker:
+    """Draws batches from the unpacked canvases, for training or for validation."""
+
+    def __init__(
+        self,
+        items: list[Item],
+        canvases: npt.NDArray[np.uint8],
+        device: torch.device,
+        held_out: bool = False,
+    ) -> None:
+        self.device = device
+        # On a GPU all canvases fit (some 3 GB) and gathering costs nothing; on a CPU they stay
+        # mapped and only the pages that are drawn are read.
+        self.canvases = canvases
+        self.resident = torch.from_numpy(canvases[:]).to(device) if device.type == "cuda" else None
+        self.extent = torch.tensor([(i.height, i.width) for i in items], dtype=torch.float32)
+        self.box = torch.tensor([i.box for i in items], dtype=torch.float32)
+        self.cut = torch.tensor([i.cut for i in items])
+        chosen = [(n, i) for n, i in enumerate(items) if i.held_out == held_out]
+
+        def pick(*kinds: str) -> Tensor:
+            return torch.tensor([n for n, i in chosen if i.kind in kinds], dtype=torch.long)
+
+        self.people, self.empty = pick("person"), pick("empty")
+        self.rooms, self.cutouts = pick("background", "empty"), pick("cutout")
+        self.weights = torch.tensor([items[int(n)].weight for n in self.people])
+        # A person who is cut off at the left, right or top cannot walk through another room.
+        free = ~self.cut[self.people][:, :3].any(1)
+        self.free, self.free_weights = self.people[free], self.weights[free]
+        mine = {n for n, _ in chosen}
+        self.clips = [torch.tensor(run) for _, run in runs(items) if run[0] in mine]
+
+    def make(self, seed: int, batch: int, frames: int, area: int) -> Batch:
+        """One batch; the same arguments always give the same batch on the same device type."""
+        dice = Dice(seed, self.device)
+        height, width = frame_size(area, SHAPES[int(dice.below(len(SHAPES), 1))])
+        chances = torch.tensor(KIND_CHANCES)
+        kind = torch.multinomial(chances, batch, True, generator=dice.generator)
+        index = self.choose(dice, kind, frames)
+        rgb, alpha = self.ground(dice, index, height, width)
+        rgb = colours(dice, rgb, 0.5)
+        # Everybody in a room; now and then somebody joins the people of a picture.
+        joined = (kind == ROOM) | ((kind == OWN) & dice.chance(0.15, batch).cpu())
+        rgb, alpha = self.add_subject(dice, rgb, alpha, joined)
+        rgb, alpha = self.add_subject(dice, rgb, alpha, joined & dice.chance(0.25, batch).cpu())
+        rgb = degrade(dice, rgb, alpha)
+        rgb, alpha = cuts(dice, rgb, alpha)
+        return Batch(rgb.transpose(0, 1), alpha.transpose(0, 1), kind)
+
+    def choose(self, dice: Dice, kind: Tensor, frames: int) -> Tensor:
+        """Items of the background layer, [B,T]."""
+        batch = len(kind)
+        g = dice.generator
+        index = torch.zeros(batch, frames, dtype=torch.long)
+        own = self.people[torch.multinomial(self.weights, batch, True, generator=g)]
+        rooms = self.rooms[dice.below(len(self.rooms), batch)]
+        empty = self.empty[dice.below(len(self.empty), batch)]
+        for value, choice in ((OWN, own), (ROOM, rooms), (EMPTY, empty)):
+            index[kind == value] = choice[kind == value, None]
+        for row in torch.nonzero(kind == CLIP).flatten().tolist():
+            if not self.clips:
+                kind[row], index[row] = OWN, own[row]
+                continue
+            clip = self.clips[int(dice.below(len(self.clips), 1))]
+            # Played forwards or backwards, and there and back again when it is too short.
+            start = int(dice.below(len(clip), 1))
+            step = 1 if dice.number() < 0.5 else -1
+            at = (start + step * torch.arange(frames)).remainder(2 * len(clip))
+            index[row] = clip[torch.minimum(at, 2 * len(clip) - 1 - at)]
+        return index
+
+    def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Canvases [N,4,S,S] float 0..1 and extents [N,2] of the items `index` [N]."""
+        if self.resident is not None:
+            canvas = self.resident[index.to(self.device)]
+        else:
+            canvas = torch.from_numpy(self.canvases[index.numpy()])
+        return canvas.to(self.device).float().div_(255), self.extent[index].to(self.device)
+
+    def ground(self, dice: Dice, index: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """The background layer: rgb [B,T,3,H,W], alpha [B,T,1,H,W]; it fills the frame."""
+        batch, frames = index.shape
+        extent = self.extent[index[:, 0]].to(self.device)
+        cover = torch.maximum(height / extent[:, 0], width / extent[:, 1])
+        # Mostly a little larger than the frame, now and then much, or smaller (then folded).
+        scale = cover * torch.exp(dice.uniform(-0.1, 0.5, batch))
+        room_y, room_x = (scale * extent[:, 0] - height) / 2, (scale * extent[:, 1] - width) / 2
+        place = Placement(
+            (width / 2 + room_x * dice.uniform(-1, 1, batch))[:, None].repeat(1, frames),
+            (height / 2 + room_y * dice.uniform(-1, 1, batch))[:, None].repeat(1, frames),
+            scale[:, None].repeat(1, frames),
+            (dice.normal(batch) * 0.06)[:, None].repeat(1, frames),
+            (dice.chance(0.5, batch) * 2.0 - 1)[:, None].repeat(1, frames),
+        )
+        place = move(dice, place, width, height, dice.chance(0.6, batch))
+        bend = ripple(dice, batch, frames, height, width)
+        flat = Placement(*(f.reshape(-1, 1) for f in vars(place).values()))
+        source, extents = self.gather(index.flatten())
+        drawn, _ = sample(source, extents, flat, bend.flatten(0, 1)[:, None], fold=True)
+        drawn = drawn.view(batch, frames, 4, height, width)
+        return drawn[:, :, :3], drawn[:, :, 3:]
+
+    def add_subject(
+        self, dice: Dice, rgb: Tensor, alpha: Tensor, which: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Draws somebody over the sequences `which` [B]; alpha is the union."""
+        rows = torch.nonzero(which).flatten()
+        count, frames, height, width = len(rows), rgb.shape[1], rgb.shape[3], rgb.shape[4]
+        if not count:
+            return rgb, alpha
+        index = self.somebody(dice, count)
+        source, extent = self.gather(index)
+        source = torch.cat((clean_foreground(source), source[:, 3:]), 1)
+        place = self.stand(dice, index, extent, frames, height, width)
+        bend = ripple(dice, count, frames, height, width)
+        drawn, inside = sample(source, extent, place, bend, fold=False)
+        subject, matte = drawn[:, :, :3], drawn[:, :, 3:]
+        # Below a body that is cut off at the bottom its lowest row goes on; elsewhere nothing.
+        bottom = self.cut[index, 3].to(self.device)[:, None, None, None, None]
+        matte = matte * (inside | bottom)
+        rows = rows.to(self.device)
+        behind, there = rgb[rows], alpha[rows]
+        subject = match_light(dice, colours(dice, subject, 0.6), matte, behind)
+        rgb, alpha = rgb.clone(), alpha.clone()
+        rgb[rows] = torch.lerp(behind, subject, matte)
+        alpha[rows] = there + matte - there * matte
+        return rgb, alpha
+
+    def somebody(self, dice: Dice, count: int) -> Tensor:
+        """Items of subjects: one in three is an exact cut-out."""
+        picked = torch.multinomial(self.free_weights, count, True, generator=dice.generator)
+        index = self.free[picked]
+        exact = dice.chance(0.33, count).cpu()
+        if len(self.cutouts):
+            other = self.cutouts[dice.below(len(self.cutouts), count)]
+            index = torch.where(exact, other, index)
+        return index
+
+    def stand(
+        self, dice: Dice, index: Tensor, extent: Tensor, frames: int, height: int, width: int
+    ) -> Placement:
+        """Where subjects stand, walk, come in and leave, [N,T]."""
+        count = len(index)
+        box = self.box[index].to(self.device)
+        high = (box[:, 3] - box[:, 1]).clamp(min=8)
+        scale = height * dice.uniform(0.35, 1.25, count) / high
+        # Not so large that hardly anything of the picture is left to be seen as sharp.
+        scale = scale.clamp(max=2.0)
+        mirror = dice.chance(0.5, count) * 2.0 - 1
+        off_x = (box[:, 0] + box[:, 2] - extent[:, 1]) / 2 * scale * mirror
+        x = width * dice.uniform(0.15, 0.85, count) - off_x
+        low = (box[:, 3] - extent[:, 0] / 2) * scale  # of the box's foot below the centre
+        cut = self.cut[index, 3].to(self.device)
+        # Cut-off bodies end below the frame; whole ones stand anywhere near the ground.
+        free = dice.uniform(0.6, 1.3, count)
+        y = height * torch.where(cut, free.clamp(min=1.02), free) - low
+        place = Placement(
+            x[:, None].repeat(1, frames),
+            y[:, None].repeat(1, frames),
+            scale[:, None].repeat(1, frames),
+            (dice.normal(count) * 0.05)[:, None].repeat(1, frames),
+            mirror[:, None].repeat(1, frames),
+        )
+        place = move(dice, place, width, height, dice.chance(0.8, count))
+        # Coming in from one side, or leaving: a ramp from 1 (outside) to 0 (in place).
+        time = torch.arange(frames, device=self.device)
+        when, length = dice.uniform(-4, frames, count, 1), dice.uniform(3, 14, count, 1)
+        ramp = 1 - ((time - when) / length).clamp(0, 1)
+        ramp = torch.where(dice.chance(0.5, count, 1), ramp, 1 - ramp)
+        side = dice.chance(0.5, count, 1) * 2.0 - 1
+        walks = dice.chance(0.25, count, 1)
+        place.x = place.x + ramp * walks * side * width
+        return place
+
+
+def cuts(dice: Dice, rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """In an eighth of the sequences another one goes on from some frame: a hard cut."""
+    batch, frames = rgb.shape[:2]
+    at = dice.below(max(frames, 1), batch)
+    cut = dice.chance(0.125, batch).cpu()
+    rgb_after, alpha_after = rgb.roll(1, 0), alpha.roll(1, 0)
+    now = torch.arange(frames)
+    after = (cut[:, None] & (now[None] >= at[:, None])).to(rgb.device)[:, :, None, None, None]
+    return torch.where(after, rgb_after, rgb), torch.where(after, alpha_after, alpha)
