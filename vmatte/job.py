@@ -1,0 +1,114 @@
+"""One call from names to finished files: what the command line and scripts use."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from vmatte.composite import AlphaOutput, Composite, Compositor, Fit, Subject, parse_background
+from vmatte.errors import OptionError
+from vmatte.matting import MatterOptions, load_matter
+from vmatte.pipeline import Output, Pipeline, Progress, RunStats
+from vmatte.refine import RefineOptions
+from vmatte.sinks import Encoding, open_sink
+from vmatte.sources import FrameSource, open_source
+
+KINDS = ("composite", "alpha", "foreground")
+"""What an output can show; named before '=' in an output's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """Everything that can be said about a run; see vmatte run --help for each."""
+
+    model: str | None = None
+    matter: MatterOptions = field(default_factory=MatterOptions)
+    background: str = "green"
+    fit: Fit = "cover"
+    refine: RefineOptions = field(default_factory=RefineOptions)
+    encoding: Encoding = field(default_factory=Encoding)
+    overwrite: bool = False
+    sound: bool = True
+    start: float | None = None
+    end: float | None = None
+    rate: Fraction | None = None
+    salvage: bool = False
+
+
+def matte(source: str | FrameSource, outputs: Sequence[str], options: JobOptions | None = None, *,
+          progress: Progress | None = None,
+          fetching: Callable[[int, int | None], None] | None = None,
+          started: Callable[[Pipeline], None] | None = None) -> RunStats:  # fmt: skip
+    """Matte ``source`` into ``outputs``.
+
+    source: a name for open_source, or an open source. outputs: names such as ``out.mp4``,
+    ``alpha=matte.mov``, ``foreground=subject.mp4``, ``frames/%06d.png``, ``-`` or ``null:``.
+    progress: after each frame. fetching: while a model is fetched. started: is given the pipeline,
+    whose ``stop`` ends it early. Raises VmatteError; nothing half-written stays.
+    """
+    options = options or JobOptions()
+    if not outputs:
+        raise OptionError("no output is named; give at least one, such as -o out.mp4")
+    if isinstance(source, str):
+        _check_names(source, outputs, options)
+        source = open_source(source, start=options.start, end=options.end, rate=options.rate,
+                             salvage=options.salvage)  # fmt: skip
+    opened: list[Output] = []
+    try:
+        # Outputs first: a name that cannot be written is told before a model is fetched.
+        for name in outputs:
+            output = _output(name, options, still=source.info.still)
+            output.open(source.info)
+            opened.append(output)
+        matter = load_matter(options.model, options.matter, fetching)
+    except BaseException:
+        for output in opened:
+            output.abort()
+        source.close()
+        raise
+    try:
+        pipeline = Pipeline(source, matter, opened, options=options.refine, progress=progress)
+        if started is not None:
+            started(pipeline)
+        return pipeline.run()
+    finally:
+        matter.close()
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return (kind, target) of an output's name: 'alpha=a.mov' is ('alpha', 'a.mov')."""
+    kind, sep, target = name.partition("=")
+    return (kind, target) if sep and kind in KINDS else ("composite", name)
+
+
+def _output(name: str, options: JobOptions, *, still: bool) -> Output:
+    kind, target = split_name(name)
+    compositor: Compositor
+    if kind == "alpha":
+        compositor = AlphaOutput()
+    elif kind == "foreground":
+        compositor = Subject(transparent=False)
+    else:
+        background = parse_background(options.background, options.fit)
+        compositor = Subject(transparent=True) if background is None else Composite(background)
+    sink = open_sink(target, options.encoding, overwrite=options.overwrite, still=still,
+                     sound=options.sound)  # fmt: skip
+    return Output(compositor, sink)
+
+
+def _check_names(source: str, outputs: Sequence[str], options: JobOptions) -> None:
+    """Raise OptionError where an output would replace what is read, or another output."""
+    read = {Path(n).resolve(): n for n in (source, options.background) if Path(n).is_file()}
+    seen: set[Path] = set()
+    for name in outputs:
+        target = split_name(name)[1]
+        if target in ("null:", "-"):
+            continue
+        if not target:
+            raise OptionError(f"output {name!r} names no file")
+        path = Path(target).resolve()
+        if path in read:
+            raise OptionError(f"output {target} is the input {read[path]}; give another name")
+        if path in seen:
+            raise OptionError(f"output {target} is named twice; give each output its own name")
+        seen.add(path)

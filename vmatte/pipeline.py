@@ -1,0 +1,267 @@
+"""From a source through a matter to outputs: reader, inference, composition workers, writers."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vmatte.composite import Advanced, Compositor
+from vmatte.composite.hdr import tone_curve
+from vmatte.concurrency import Channel, StoppedError
+from vmatte.errors import InputError
+from vmatte.frames import Frame, StreamInfo
+from vmatte.matting import Engine, Matte, Matter
+from vmatte.refine import RefineOptions, refine
+from vmatte.sinks import Sink
+from vmatte.sources import FrameSource
+
+DEPTH = 4
+"""Frames that may wait between two stages: enough to smooth out, too few to fill memory."""
+
+Progress = Callable[[int, StreamInfo], None]
+"""Called after each frame with the count so far and what is known of the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStats:
+    """What a run did.
+
+    frames: written. dropped: left out by policy. skipped: damaged in the source. seconds: wall
+    time. stages: seconds spent in each stage, over all threads. peak_memory: bytes of the process,
+    None where the system does not tell. interrupted: stopped before the end of the source.
+    """
+
+    frames: int
+    dropped: int
+    skipped: int
+    seconds: float
+    stages: dict[str, float]
+    engine: Engine
+    peak_memory: int | None
+    interrupted: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fps(self) -> float:
+        """Frames per second over the whole run."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+class Output:
+    """A compositor and the sink that its frames go to."""
+
+    def __init__(self, compositor: Compositor, sink: Sink) -> None:
+        """Join the two; ``open`` prepares them."""
+        self.compositor = compositor
+        self.sink = sink
+
+    def open(self, info: StreamInfo) -> None:
+        """Prepare for frames of a source. Raises InputError, OutputError, leaving nothing."""
+        try:
+            self.sink.open(self.compositor.open(info))
+        except BaseException:
+            self.abort()
+            raise
+
+    def close(self) -> None:
+        """Finish the sink. Raises OutputError."""
+        self.compositor.close()
+        self.sink.close()
+
+    def abort(self) -> None:
+        """Leave nothing half-written."""
+        self.compositor.close()
+        self.sink.abort()
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds by stage, summed over threads."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def measure(self, stage: str) -> Any:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - begin
+            with self.lock:
+                self.stages[stage] = self.stages.get(stage, 0.0) + spent
+
+
+_Item = tuple[Frame, NDArray[np.uint8]]
+_Job = Future[list[Frame]]
+
+
+class Pipeline:
+    """Mattes one source into several outputs. Use once.
+
+    Every matte is composited onto the very frame it was computed from. Nothing is dropped.
+    """
+
+    def __init__(self, source: FrameSource, matter: Matter[Any], outputs: Sequence[Output], *,
+                 options: RefineOptions | None = None, progress: Progress | None = None,
+                 workers: int | None = None) -> None:  # fmt: skip
+        """Take a source, a loaded model, and outputs that are open already.
+
+        workers: threads that compose; by default the cores, at most 4.
+        """
+        self._source, self._matter, self._outputs = source, matter, list(outputs)
+        self._options = options or RefineOptions()
+        self._progress = progress
+        self._workers = workers or min(4, os.cpu_count() or 1)
+        self._stop = threading.Event()
+        self._clock = _Clock()
+
+    def stop(self) -> None:
+        """End soon, with whole files of what was done. May be called from any thread."""
+        self._stop.set()
+
+    def run(self) -> RunStats:
+        """Process the whole source; return what was done.
+
+        Raises what any part raises; outputs are then aborted. Closes the source, not the matter.
+        """
+        begin = time.perf_counter()
+        try:
+            frames = self._run()
+        except BaseException:
+            for output in self._outputs:
+                output.abort()
+            raise
+        finally:
+            self._source.close()
+        info = self._source.info
+        notes = [*info.notes]
+        for output in self._outputs:
+            notes += [f"{output.sink.name}: {n}" for n in getattr(output.sink, "notes", [])]
+        return RunStats(
+            frames=frames, dropped=0, skipped=self._source.skipped,
+            seconds=time.perf_counter() - begin, stages=dict(self._clock.stages),
+            engine=self._matter.engine, peak_memory=peak_memory(),
+            interrupted=self._stop.is_set(), notes=tuple(notes),
+        )  # fmt: skip
+
+    def _run(self) -> int:
+        items: Channel[_Item] = Channel(DEPTH)
+        lanes: list[Channel[_Job]] = [Channel(DEPTH) for _ in self._outputs]
+        failures: list[BaseException] = []
+        threads = [threading.Thread(target=self._read, args=(items,), name="vmatte-reader")]
+        threads += [
+            threading.Thread(target=self._write, args=(i, lane, failures), name=f"vmatte-writer-{i}")
+            for i, lane in enumerate(lanes)
+        ]  # fmt: skip
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="vmatte-compose")
+        for thread in threads:
+            thread.start()
+        try:
+            frames = self._infer(items, lanes, pool)
+            for lane in lanes:
+                lane.close()
+        except StoppedError:
+            frames = 0
+        except BaseException:
+            for lane in lanes:
+                lane.stop()
+            raise
+        finally:
+            items.stop()
+            for thread in threads:
+                thread.join()
+            pool.shutdown(cancel_futures=True)
+        if failures:
+            raise failures[0]
+        if not frames:
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            raise InputError("the input has no frame in the part that was asked for")
+        for output in self._outputs:
+            with self._clock.measure("encode"):
+                output.close()
+        return frames
+
+    def _read(self, items: Channel[_Item]) -> None:
+        """Decode and scale, ahead of inference."""
+        curve = tone_curve(self._source.info.colour.transfer) if self._source.info.colour.hdr else None  # noqa: E501
+        try:
+            frames = iter(self._source)
+            while True:
+                with self._clock.measure("decode"):
+                    frame = next(frames, None)
+                if frame is None:
+                    break
+                with self._clock.measure("scale"):
+                    rgb = frame.rgb(self._matter.working_size(frame.width, frame.height))
+                    if curve is not None:
+                        rgb = curve[rgb]
+                items.put((frame, rgb))
+            items.close()
+        except StoppedError:
+            pass
+        except BaseException as e:
+            items.close(e)
+
+    def _infer(self, items: Channel[_Item], lanes: list[Channel[_Job]],
+               pool: ThreadPoolExecutor) -> int:  # fmt: skip
+        count = 0
+        state: Any = None
+        key: tuple[int, tuple[int, ...]] | None = None
+        for frame, rgb in items:
+            if self._stop.is_set():
+                break
+            if key != (frame.segment, rgb.shape):
+                key = (frame.segment, rgb.shape)
+                state = self._matter.start(rgb.shape[1], rgb.shape[0])
+            with self._clock.measure("infer"):
+                matte, state = self._matter.step(rgb, state)
+            with self._clock.measure("background"):
+                advanced = [o.compositor.advance(frame) for o in self._outputs]
+            job = pool.submit(self._compose, frame, rgb, matte, advanced)
+            for lane in lanes:
+                lane.put(job)
+            count += 1
+            if self._progress is not None:
+                self._progress(count, self._source.info)
+        return count
+
+    def _compose(self, frame: Frame, rgb: NDArray[np.uint8], matte: Matte,
+                 advanced: list[Advanced]) -> list[Frame]:  # fmt: skip
+        with self._clock.measure("refine"):
+            full = refine(frame, rgb, matte, self._options)
+        with self._clock.measure("composite"):
+            return [
+                o.compositor.compose(frame, full, a)
+                for o, a in zip(self._outputs, advanced, strict=True)
+            ]
+
+    def _write(self, index: int, lane: Channel[_Job], failures: list[BaseException]) -> None:
+        sink = self._outputs[index].sink
+        try:
+            for job in lane:
+                frame = job.result()[index]
+                with self._clock.measure("encode"):
+                    sink.write(frame)
+        except BaseException as e:
+            failures.append(e)
+            lane.stop()
+
+
+def peak_memory() -> int | None:
+    """Return the most memory this process has held so far, in bytes."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

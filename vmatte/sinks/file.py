@@ -1,0 +1,292 @@
+"""Media files through PyAV: written to a temporary name, in place only when whole."""
+
+import contextlib
+import os
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+from av.container import OutputContainer
+from av.filter import Graph
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from vmatte.errors import OutputExistsError, WriteError, writing
+from vmatte.frames import FORMATS, FULL, LIMITED, Colour, Frame, StreamInfo
+from vmatte.sinks.codecs import Codec, Encoding, choose, choose_format
+from vmatte.sinks.remux import SideStreams
+
+
+class FileSink:
+    """One video file with the sound of its source. See Sink.
+
+    ``notes`` tells, once it is open, what was done that the user may not expect.
+    """
+
+    def __init__(self, path: str, encoding: Encoding | None = None, *,
+                 overwrite: bool = False, sound: bool = True) -> None:  # fmt: skip
+        """Write to ``path``; sound: copy the source's other streams too."""
+        self.name = path
+        self.notes: list[str] = []
+        self._encoding = encoding or Encoding()
+        self._overwrite = overwrite
+        self._sound = sound
+        self._output: OutputContainer | None = None
+        self._side: SideStreams | None = None
+        self._temporary: Path | None = None
+
+    def open(self, info: StreamInfo) -> None:
+        """Choose codec and pixel format, and begin the file."""
+        container, name, codec = choose(self.name, self._encoding, info)
+        format = choose_format(self.name, codec, self._encoding, info)
+        self._temporary = temporary_for(Path(self.name), self._overwrite)
+        with writing(self.name):
+            self._begin(self._temporary, container, codec, format, info)
+        self.codec = name
+
+    def _begin(self, path: Path, container: str, codec: Codec, format: str,
+               info: StreamInfo) -> None:  # fmt: skip
+        self._output = av.open(str(path), "w", format=container)
+        self._stream = add_video(self._output, codec, format, self._encoding, info)
+        self._target = encoded_colour(info, format)
+        self._palette = _Palette(info) if codec.encoder == "gif" else None
+        if info.format.depth > FORMATS.get(format, info.format).depth:
+            self.notes.append(f"{info.format.depth} bits reduced to {FORMATS[format].depth}")
+        odd = info.width % 2 or info.height % 2
+        if odd and codec.even and format.startswith("yuv444p") and not info.format.name == format:
+            self.notes.append(f"odd size kept by encoding {format}; some players need yuv420p")
+        if self._sound and info.container and container not in ("gif", "webp"):
+            self._side = SideStreams(info.container, info.start, info.end)
+            self._side.add_to(self._output, container)
+            self.notes += self._side.notes
+        self._first = True
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame."""
+        with writing(self.name):
+            if self._palette is not None:
+                pictures = self._palette.apply(frame)
+            else:
+                pictures = [fit(frame, self._stream, self._target)]
+            for picture in pictures:
+                for packet in self._stream.encode(picture):
+                    self._mux(packet)
+
+    def _mux(self, packet: "Packet[Any]") -> None:
+        assert self._output is not None
+        if self._side is not None:
+            stamp = packet.dts if packet.dts is not None else packet.pts or 0
+            # Before the first picture may lie sound that begins earlier.
+            self._side.mux_until(stamp * packet.time_base, self._output.mux)
+        self._output.mux(packet)
+
+    def close(self) -> None:
+        """Flush the encoder, finish the container and give the file its name."""
+        if self._output is None or self._temporary is None:
+            return
+        with writing(self.name):
+            for packet in self._stream.encode(None):
+                self._mux(packet)
+            if self._side is not None:
+                self._side.finish(self._output.mux)
+                self._side.close()
+                self._side = None
+            self._output.close()
+            self._output = None
+            commit(self._temporary, Path(self.name), self._overwrite)
+            self._temporary = None
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        if self._side is not None:
+            self._side.close()
+            self._side = None
+        if self._output is not None:
+            output, self._output = self._output, None
+            # The trailer cannot be written to a full disk either; the file goes anyway.
+            with contextlib.suppress(Exception):
+                output.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+
+
+class StreamSink:
+    """YUV4MPEG2 on a byte stream, for another program to read. See Sink."""
+
+    name = "standard output"
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Write to ``file``, which stays open."""
+        self._file = file
+        self._output: OutputContainer | None = None
+
+    def open(self, info: StreamInfo) -> None:
+        """Write the header."""
+        codec = Codec(encoder="wrapped_avframe", containers=(), formats=_Y4M, even=False)
+        format = choose_format(self.name, codec, Encoding(), info)
+        with writing(self.name):
+            self._output = av.open(self._file, "w", format="yuv4mpegpipe")
+            rate = info.rate or Fraction(25)
+            self._stream: Any = self._output.add_stream("wrapped_avframe", rate=rate)
+            describe(self._stream, format, info)
+            self._stream.codec_context.time_base = 1 / rate
+        self._target = encoded_colour(info, format)
+        self._count = 0
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame. The format has no timestamps: its rate is constant."""
+        assert self._output is not None
+        with writing(self.name):
+            picture = fit(frame, self._stream, self._target)
+            picture.pts, picture.time_base = self._count, self._stream.codec_context.time_base
+            self._count += 1
+            self._output.mux(self._stream.encode(picture))
+
+    def close(self) -> None:
+        """Flush."""
+        if self._output is None:
+            return
+        output, self._output = self._output, None
+        with writing(self.name):
+            output.mux(self._stream.encode(None))
+            output.close()
+            self._file.flush()
+
+    def abort(self) -> None:
+        """Stop; what the reader got already cannot be taken back."""
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+_Y4M = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray")
+
+
+class _Palette:
+    """Turns frames into 256 colours, a palette of its own for each."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        self._info = info
+        self._graph: Graph | None = None
+
+    def apply(self, frame: Frame) -> list[av.VideoFrame]:
+        picture = frame.convert("bgra").picture
+        picture.pts, picture.time_base = frame.pts, frame.time_base
+        graph = Graph()
+        source = graph.add_buffer(width=picture.width, height=picture.height,
+                                  format=picture.format, time_base=frame.time_base)  # fmt: skip
+        split, make = graph.add("split"), graph.add("palettegen", "reserve_transparent=1")
+        use, sink = graph.add("paletteuse", "alpha_threshold=128"), graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(make, 0, 0)
+        split.link_to(use, 1, 0)
+        make.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        graph.vpush(picture)
+        graph.vpush(None)
+        result = graph.vpull()
+        result.pts, result.time_base = frame.pts, frame.time_base
+        return [result]
+
+
+def temporary_for(path: Path, overwrite: bool) -> Path:
+    """Return a new, empty file beside ``path``. Raises OutputError where that cannot be."""
+    if path.is_dir():
+        raise WriteError(f"{path}: is a directory; give the name of a file in it")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path}: exists already; use --overwrite, or another name")
+    with writing(str(path)):
+        handle, name = tempfile.mkstemp(".part" + path.suffix, f".{path.stem[:80]}-", path.parent)
+        os.close(handle)
+        # mkstemp makes private files; the result must have the user's usual mode.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+    return Path(name)
+
+
+def commit(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Give the finished file its name."""
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path}: has appeared meanwhile; use --overwrite")
+    temporary.replace(path)
+
+
+def add_video(output: OutputContainer, codec: Codec, format: str, encoding: Encoding,
+              info: StreamInfo) -> VideoStream:  # fmt: skip
+    """Add the encoder for frames of ``info`` to ``output``."""
+    options = dict(codec.options)
+    if encoding.crf is not None or codec.crf is not None:
+        value = encoding.crf if encoding.crf is not None else codec.crf
+        if codec.quality and encoding.bitrate is None:
+            options[codec.quality] = f"{value:g}"
+    preset = encoding.preset or codec.default_preset
+    if preset and codec.preset:
+        options[codec.preset] = preset
+    if format == "yuva420p" and codec.encoder == "libvpx-vp9":
+        # Frames that are only referred to have no alpha to go with them.
+        options["auto-alt-ref"] = "0"
+    if encoding.bitrate is not None:
+        options.pop("b", None)
+    added: Any = output.add_stream(codec.encoder, rate=info.rate or Fraction(25), options=options)
+    stream: VideoStream = added
+    if encoding.bitrate is not None:
+        stream.codec_context.bit_rate = encoding.bitrate
+    if codec.tag and output.format.name in ("mp4", "mov"):
+        stream.codec_context.codec_tag = codec.tag
+    describe(stream, format, info)
+    stream.codec_context.open()
+    return stream
+
+
+def describe(stream: VideoStream, format: str, info: StreamInfo) -> None:
+    """Tell an encoder the size, the time base, the pixels and the colours of its frames."""
+    context = stream.codec_context
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = format
+    context.time_base = info.time_base
+    stream.time_base = info.time_base
+    if info.sample_aspect_ratio:
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+    colour = encoded_colour(info, format)
+    context.colorspace = colour.matrix
+    context.color_primaries = colour.primaries
+    context.color_trc = colour.transfer
+    context.color_range = colour.range
+
+
+def encoded_colour(info: StreamInfo, format: str) -> Colour:
+    """Return the colour description of the encoded pixels: the source's, unless the kind changes.
+
+    RGB and gray become BT.709 (BT.601 when small), limited range, when encoded as YUV.
+    """
+    target = FORMATS.get(format)
+    if target is None or target.rgb:
+        return Colour(matrix=0, primaries=info.colour.primaries, transfer=info.colour.transfer,
+                      range=FULL) if info.format.rgb else info.colour  # fmt: skip
+    if (info.format.rgb or info.format.gray) and not target.gray:
+        known = info.colour.resolved(info.width, info.height, rgb=False)
+        basic = 1 if known.matrix == 1 else 6
+        return Colour(matrix=known.matrix if known.matrix != 5 else 6,
+                      primaries=_said(info.colour.primaries, basic),
+                      transfer=_said(info.colour.transfer, basic), range=LIMITED)  # fmt: skip
+    return info.colour
+
+
+def _said(value: int, default: int) -> int:
+    return default if value == 2 else value
+
+
+def fit(frame: Frame, stream: VideoStream, colour: Colour) -> av.VideoFrame:
+    """Return the picture of ``frame`` as the encoder of ``stream`` wants it."""
+    context: Any = stream.codec_context
+    changes = frame.picture.format.name != context.pix_fmt
+    if changes:
+        rgb = FORMATS[context.pix_fmt].rgb if context.pix_fmt in FORMATS else True
+        frame = frame.convert(context.pix_fmt, colour=None if rgb else colour)
+    picture = frame.picture
+    picture.pts, picture.time_base = frame.pts, frame.time_base
+    return picture

@@ -1,0 +1,144 @@
+"""Numbered images, or a single one."""
+
+import re
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from vmatte.errors import OutputExistsError, UnsupportedOutputError, WriteError, writing
+from vmatte.frames import FULL, Frame, StreamInfo
+from vmatte.sinks.file import commit, temporary_for
+
+SUFFIXES = {".png": "png", ".webp": "libwebp", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".tif": "tiff",
+            ".tiff": "tiff", ".bmp": "bmp"}  # fmt: skip
+"""Suffix: FFmpeg's encoder."""
+
+_NUMBER = re.compile(r"%0?(\d*)d")
+
+
+class ImagesSink:
+    """Images named by a pattern such as ``frames/%06d.png``, from 0 on; or one image. See Sink.
+
+    A sequence is written to a temporary folder and moved into place when whole.
+    """
+
+    def __init__(self, path: str, *, overwrite: bool = False) -> None:
+        """Write to ``path``, a pattern or a single name."""
+        self.name = path
+        self.notes: list[str] = []
+        self._path = Path(path)
+        self._overwrite = overwrite
+        self._sequence = _NUMBER.search(self._path.name) is not None
+        self._folder: Path | None = None
+        self._single: Path | None = None
+        self._made = False
+
+    def open(self, info: StreamInfo) -> None:
+        """Choose the pixel format and see that the files can be written."""
+        suffix = self._path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise UnsupportedOutputError(
+                f"{self.name}: vmatte cannot write {suffix or 'images without a suffix'}; "
+                f"expected one of {', '.join(SUFFIXES)}"
+            )
+        if info.format.alpha and suffix in (".jpg", ".jpeg", ".bmp"):
+            raise UnsupportedOutputError(f"{self.name}: {suffix} has no transparency; use .png")
+        self._encoder = SUFFIXES[suffix]
+        self._format = _format(self._encoder, info)
+        self._info = info
+        self._count = 0
+        if not self._sequence:
+            self._single = temporary_for(self._path, self._overwrite)
+            return
+        parent = self._path.parent
+        with writing(self.name):
+            self._made = not parent.exists()
+            parent.mkdir(parents=True, exist_ok=True)
+            if not self._overwrite and any(parent.glob(_NUMBER.sub("[0-9]*", self._path.name))):
+                raise OutputExistsError(
+                    f"{self.name}: such images exist already; use --overwrite, or another folder"
+                )
+            self._folder = Path(tempfile.mkdtemp(".part", ".vmatte-", parent))
+
+    def write(self, frame: Frame) -> None:
+        """Write one image."""
+        if self._single is not None and self._count:
+            raise WriteError(
+                f"{self.name}: is one image, but the input has more frames; "
+                f"use a pattern such as {self._path.stem}-%06d{self._path.suffix}"
+            )
+        path = self._single
+        if self._folder is not None:
+            path = self._folder / _numbered(self._path.name, self._count)
+        assert path is not None
+        with writing(self.name):
+            path.write_bytes(encode_image(frame, self._encoder, self._format))
+        self._count += 1
+
+    def close(self) -> None:
+        """Move the images into place."""
+        with writing(self.name):
+            if self._single is not None:
+                commit(self._single, self._path, self._overwrite)
+                self._single = None
+            if self._folder is not None:
+                for image in sorted(self._folder.iterdir()):
+                    image.replace(self._path.parent / image.name)
+                self._folder.rmdir()
+                self._folder = None
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        if self._single is not None:
+            self._single.unlink(missing_ok=True)
+            self._single = None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+            if self._made and not any(self._path.parent.iterdir()):
+                self._path.parent.rmdir()
+
+
+def _numbered(name: str, count: int) -> str:
+    return _NUMBER.sub(lambda match: f"{count:0{int(match[1] or 0)}d}", name, count=1)
+
+
+def _format(encoder: str, info: StreamInfo) -> str:
+    deep, alpha, gray = info.format.depth > 8, info.format.alpha, info.format.gray
+    if encoder in ("mjpeg",):
+        return "yuvj444p"
+    if encoder == "bmp":
+        return "bgr24"
+    if encoder == "libwebp":
+        return "bgra"
+    if gray:
+        return "gray16be" if deep and encoder == "png" else "gray16le" if deep else "gray"
+    kind = "rgba64" if alpha else "rgb48"
+    if deep:
+        return kind + ("be" if encoder == "png" else "le")
+    return "rgba" if alpha else "rgb24"
+
+
+def encode_image(frame: Frame, encoder: str, format: str) -> bytes:
+    """Return ``frame`` as the bytes of an image file."""
+    colour = frame.colour
+    if format.startswith("yuvj"):
+        colour = replace(colour.resolved(frame.width, frame.height, rgb=False), matrix=6, range=FULL)
+        frame = frame.convert(format, colour=colour)
+    else:
+        frame = frame.convert(format)
+    context: Any = av.CodecContext.create(encoder, "w")
+    context.width, context.height = frame.width, frame.height
+    context.pix_fmt = format
+    context.time_base = frame.time_base
+    options = {"libwebp": {"quality": "90"}, "png": {"compression_level": "3"}}.get(encoder, {})
+    if encoder == "mjpeg":
+        context.options = {"qscale": "2"}
+    context.options = {**context.options, **options}
+    picture = frame.picture
+    picture.pts = 0
+    return b"".join(bytes(p) for p in [*context.encode(picture), *context.encode(None)])
