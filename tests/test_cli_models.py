@@ -122,11 +122,16 @@ def test_pip_that_fails_is_quoted_and_the_next_source_tried(user: User) -> None:
 
 def test_source_packages_are_not_run(user: User) -> None:
     marker = user.here / "ran"
-    setup = f"open({str(marker)!r}, 'w'); import setuptools; setuptools.setup()".encode()
-    with tarfile.open(user.packages / "vmatte-test-tinymodel-1.0.tar.gz", "w:gz") as package:
-        entry = tarfile.TarInfo("vmatte-test-tinymodel-1.0/setup.py")
-        entry.size = len(setup)
-        package.addfile(entry, io.BytesIO(setup))
+    files = {
+        "pyproject.toml": "[build-system]\nrequires = []\n"
+        'build-backend = "b"\nbackend-path = ["."]',
+        "b.py": f"open({str(marker)!r}, 'w')",
+    }
+    with tarfile.open(user.packages / "vmatte_test_tinymodel-1.0.tar.gz", "w:gz") as package:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"vmatte_test_tinymodel-1.0/{name}")
+            entry.size = len(text)
+            package.addfile(entry, io.BytesIO(text.encode()))
     user.register()
     code, _, err = user.run("pull", "tiny")
     assert code == 1 and "No matching distribution" in err

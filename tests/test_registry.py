@@ -210,8 +210,12 @@ def test_damaged_file_is_refused(places: Places, tmp_path: Path, place: str) -> 
     (tmp_path / place / RECORD.file).write_bytes(CONTENT[:-1])
     with pytest.raises(HashMismatchError, match=f"got {len(CONTENT) - 1} bytes, expected"):
         Store(places).ensure(RECORD)
-    # Only our own download may be replaced, never a file that somebody else put there.
-    assert (tmp_path / place / RECORD.file).exists()
+
+
+def test_only_our_own_download_may_be_replaced(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "given" / RECORD.file).write_bytes(CONTENT[:-1])
+    with pytest.raises(HashMismatchError, match="vmatte models verify tiny"):
+        Store(places).ensure(RECORD, replace=True)
 
 
 def test_absent_model_says_where_and_what_to_do(places: Places, tmp_path: Path) -> None:

@@ -60,8 +60,16 @@ def left(store: Store) -> set[str]:
 @pytest.mark.parametrize("size", [SIZE, None])
 def test_whole_file(server: FileServer, store: Store, size: int | None) -> None:
     seen: list[tuple[int, int | None]] = []
-    path = store.ensure(record(server.url, size=size), lambda *at: seen.append(at))
+    inodes = set()
+
+    def watch(done: int, total: int | None) -> None:
+        seen.append((done, total))
+        inodes.add((store.places.cache / "tiny.onnx.part").stat().st_ino)
+        assert not (store.places.cache / "tiny.onnx").exists()
+
+    path = store.ensure(record(server.url, size=size), watch)
     assert path.read_bytes() == CONTENT
+    assert inodes == {path.stat().st_ino}, "renamed, not written twice"
     assert left(store) == {"tiny.onnx"}
     assert seen[0] == (0, SIZE) and seen[-1] == (SIZE, SIZE) and len(seen) > 5
     assert seen == sorted(seen)
@@ -89,8 +97,11 @@ def test_next_run_resumes(
         store.ensure(record(server.url))
     assert left(store) == {"tiny.onnx.part", "tiny.onnx.part.json"}
     assert store.find(record(server.url)) is None, "a part is not a model"
+    server.statuses = [403]
+    with pytest.raises(DownloadError, match="403 Forbidden"):
+        store.ensure(record(server.url))
     assert store.ensure(record(server.url)).read_bytes() == CONTENT
-    assert server.requests == [None, "bytes=700000-"] and server.sent == SIZE
+    assert server.requests == [None, "bytes=700000-", "bytes=700000-"] and server.sent == SIZE
 
 
 @pytest.mark.parametrize("change", ["etag", "no etag", "no ranges", "other bytes", "too long"])
@@ -115,7 +126,7 @@ def test_part_that_cannot_be_resumed_starts_again(
     assert left(store) == {"tiny.onnx"}
 
 
-@pytest.mark.parametrize("broken", [[], [1_000_000] * 3])
+@pytest.mark.parametrize("broken", [[], [1_000_000] * 30])
 def test_wrong_content_leaves_nothing(server: FileServer, store: Store, broken: list[int]) -> None:
     server.content = CONTENT[:-1] + b"x"
     server.breaks = broken

@@ -10,12 +10,14 @@ from vmatte.errors import (
     HashMismatchError,
     InputNotFoundError,
     ModelError,
+    ModelUnavailableError,
     OptionError,
     WriteError,
 )
-from vmatte.registry import Places, Store, load_registry
+from vmatte.registry import ModelRecord, Places, Registry, Store, load_registry
 from vmatte.registry.importing import import_model
 from vmatte.registry.places import bundled_dir
+from vmatte.registry.records import Catalogue
 
 
 @pytest.fixture
@@ -102,3 +104,20 @@ def test_import_into_a_file_instead_of_a_folder(places: Places, tiny_onnx: Path)
     blocked = Places(bundled=places.bundled, own=places.own / "blocked", cache=places.cache)
     with pytest.raises(WriteError, match=r"cannot be copied to .*blocked"):
         import_model(tiny_onnx, load_registry(places), Store(blocked), family="u2net", name="n")
+
+
+def test_import_of_a_non_commercial_model_wants_a_yes(places: Places, tiny_onnx: Path) -> None:
+    known = ModelRecord(
+        name="nc",
+        family="u2net",
+        file="nc.onnx",
+        sha256=sha256(tiny_onnx.read_bytes()).hexdigest(),
+        licence="research only",
+        non_commercial=True,
+    )
+    registry = Registry(Catalogue({"nc": known}, {}, {}, "nc"), {})
+    with pytest.raises(ModelUnavailableError, match=r"research only.*--accept-licence") as e:
+        import_model(tiny_onnx, registry, Store(places))
+    assert not (places.own / "nc.onnx").exists() and e.value.__cause__ is None
+    assert import_model(tiny_onnx, registry, Store(places), accept_licence=True) is known
+    assert Store(places).find(known) == places.own / "nc.onnx"
