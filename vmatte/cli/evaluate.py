@@ -1,0 +1,226 @@
+"""vmatte evaluate: score a model, or finished mattes, against true mattes."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from vmatte.evaluation import (
+    RAW,
+    Clip,
+    Evaluation,
+    compare,
+    evaluate,
+    find_clips,
+    finished,
+    pair,
+)
+from vmatte.evaluation.score import Progress
+from vmatte.matting import Matter, MatterOptions, load_matter
+from vmatte.metrics import LABELS, Means
+from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
+
+
+def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option("--model", metavar="NAME", help="Model to score (default: the default)."),
+            click.option(
+                "--runtime",
+                type=click.Choice(get_args(RuntimeName)),
+                default="auto",
+                show_default=True,
+                help="What runs the network.",
+            ),
+            click.option("--provider", default="auto", show_default=True, help="On what it runs."),
+            click.option(
+                "--precision",
+                type=click.Choice(get_args(Precision)),
+                default="auto",
+                show_default=True,
+                help="Numbers that it computes with.",
+            ),
+            click.option("--threads", type=click.IntRange(min=0), default=0, help="0: all cores."),
+            click.option("--require-provider", is_flag=True, help="Fail instead of falling back."),
+            click.option(
+                "--downsample-ratio", type=float, metavar="R", help="RVM's working size over 1."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    name="evaluate",
+    epilog="Examples: vmatte evaluate DATASET --model rvm; "
+    "vmatte evaluate clip.mp4 --true alpha.mkv; "
+    "vmatte evaluate true_alpha.mkv --alpha my_alpha.mkv",
+)
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--true",
+    "true",
+    type=click.Path(path_type=Path),
+    metavar="ALPHA",
+    help="DATASET is one video, picture or folder of frames, and this its true matte.",
+)
+@click.option(
+    "--alpha",
+    "pred",
+    type=click.Path(path_type=Path),
+    metavar="PRED",
+    help="Score these finished mattes, and run no model: DATASET is then the true matte "
+    "(a video, picture or folder of frames), or a dataset with PRED/CLIP/VIDEO.* for each clip.",
+)
+@click.option(
+    "--refine/--no-refine",
+    "refined",
+    default=True,
+    show_default=True,
+    help="Score the matte as users get it, or the model's own, enlarged bilinearly.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Score only the first N frames of each clip.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_engine_options
+def command(
+    dataset: Path,
+    true: Path | None,
+    pred: Path | None,
+    refined: bool,
+    limit: int | None,
+    as_json: bool,
+    **engine: Any,
+) -> None:
+    """Score a model, or finished mattes, against true mattes.
+
+    DATASET is a folder of clips: each a folder with alpha.mkv and one or more videos, or with
+    image/NAME.png and alpha/NAME.png. Every clip is matted from its first frame and scored at its
+    own size; the means count each clip the same. Lower is better, but for IoU.
+    """
+    if true and pred:
+        raise click.UsageError("--true and --alpha exclude each other: with --alpha, DATASET is it")
+    with _show_progress() as progress:
+        if pred:
+            result = compare(finished(pred, dataset), limit=limit, progress=progress)
+        else:
+            clips = [pair(dataset, true)] if true else find_clips(dataset)
+            matter = _load(**engine)
+            try:
+                result = evaluate(
+                    matter, clips, None if refined else RAW, limit=limit, progress=progress
+                )
+            finally:
+                matter.close()
+    if as_json:
+        click.echo(json.dumps(_as_dict(result, limit), ensure_ascii=False))
+    else:
+        _print(result, limit)
+
+
+def _load(model: str | None, downsample_ratio: float | None, **runtime: Any) -> Matter[Any]:
+    options = MatterOptions(runtime=RuntimeOptions(**runtime), ratio=downsample_ratio)
+    return load_matter(model, options)
+
+
+@contextmanager
+def _show_progress() -> Iterator[Progress | None]:
+    """Show clip and frame on standard error where it is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status("loading") as status:
+
+        def show(clip: Clip, frames: int) -> None:
+            status.update(f"{escape(clip.name)}: frame {frames}")
+
+        yield show
+
+
+def _as_dict(result: Evaluation, limit: int | None) -> dict[str, Any]:
+    engine = result.engine
+    return {
+        **(asdict(engine) if engine else {"model": None}),
+        "refined": result.refined,
+        "limit": limit,
+        "clips": [
+            {
+                "name": clip.name,
+                "still": clip.still,
+                "frames": clip.frames,
+                "seconds": round(clip.seconds, 3),
+                **_rounded(clip.means),
+            }
+            for clip in result.clips
+        ],
+        "means": {
+            kind: {"clips": _count(result, kind), **_rounded(means)}
+            for kind, means in result.means.items()
+        },
+    }
+
+
+def _rounded(means: Means) -> dict[str, float | None]:
+    # What lies beyond is noise of the processor's summing order.
+    return {k: None if v is None else round(v, 6) for k, v in means.as_dict().items()}
+
+
+def _count(result: Evaluation, kind: str) -> int:
+    return sum(clip.still is (kind == "stills") for clip in result.clips)
+
+
+def _print(result: Evaluation, limit: int | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    names = [n for n in LABELS if any(getattr(c.means, n) is not None for c in result.clips)]
+    table = Table("clip", box=None, pad_edge=False)
+    table.add_column("frames", justify="right")
+    for name in names:
+        table.add_column(LABELS[name], justify="right")
+
+    def cells(means: Means) -> list[str]:
+        values = [getattr(means, name) for name in names]
+        return ["-" if v is None else f"{v:.3f}" for v in values]
+
+    for clip in result.clips:
+        table.add_row(escape(clip.name), str(clip.frames), *cells(clip.means))
+    table.add_section()
+    for kind, means in result.means.items():
+        count = _count(result, kind)
+        noun = kind if count > 1 else kind.removesuffix("s")
+        table.add_row(f"mean of {count} {noun}", "", *cells(means), style="bold")
+    # Piped into a file, rows must not be folded to 80 columns.
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    click.echo(_what_ran(result, limit))
+
+
+def _what_ran(result: Evaluation, limit: int | None) -> str:
+    engine = result.engine
+    if engine is None:
+        parts = ["finished mattes"]
+    else:
+        parts = [
+            f"model {engine.model}",
+            f"runtime {engine.runtime}",
+            f"provider {engine.provider}",
+            f"precision {engine.precision}",
+            "refined" if result.refined else "not refined",
+        ]
+    if limit is not None:
+        parts.append(f"first {limit} frames")
+    return ", ".join(parts)
