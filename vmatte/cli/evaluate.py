@@ -2,14 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
+from vmatte.cli.options import engine_options, matter_options
 from vmatte.evaluation import (
     RAW,
     Clip,
@@ -20,48 +19,18 @@ from vmatte.evaluation import (
     finished,
     pair,
 )
-from vmatte.evaluation.score import Progress
-from vmatte.matting import Matter, MatterOptions, load_matter
+from vmatte.matting import load_matter
 from vmatte.metrics import LABELS, Means
-from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
+
+_EXAMPLES = """\b
+Examples:
+  vmatte evaluate DATASET --model rvm --json
+  vmatte evaluate clip.mp4 --true alpha.mkv
+  vmatte evaluate alpha.mkv --alpha my_alpha.mkv
+"""
 
 
-def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(
-        (
-            click.option("--model", metavar="NAME", help="Model to score (default: the default)."),
-            click.option(
-                "--runtime",
-                type=click.Choice(get_args(RuntimeName)),
-                default="auto",
-                show_default=True,
-                help="What runs the network.",
-            ),
-            click.option("--provider", default="auto", show_default=True, help="On what it runs."),
-            click.option(
-                "--precision",
-                type=click.Choice(get_args(Precision)),
-                default="auto",
-                show_default=True,
-                help="Numbers that it computes with.",
-            ),
-            click.option("--threads", type=click.IntRange(min=0), default=0, help="0: all cores."),
-            click.option("--require-provider", is_flag=True, help="Fail instead of falling back."),
-            click.option(
-                "--downsample-ratio", type=float, metavar="R", help="RVM's working size over 1."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-@click.command(
-    name="evaluate",
-    epilog="Examples: vmatte evaluate DATASET --model rvm; "
-    "vmatte evaluate clip.mp4 --true alpha.mkv; "
-    "vmatte evaluate true_alpha.mkv --alpha my_alpha.mkv",
-)
+@click.command("evaluate", epilog=_EXAMPLES)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--true",
@@ -92,7 +61,7 @@ def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Score only the first N frames of each clip.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@_engine_options
+@engine_options
 def command(
     dataset: Path,
     true: Path | None,
@@ -100,6 +69,7 @@ def command(
     refined: bool,
     limit: int | None,
     as_json: bool,
+    model: str | None,
     **engine: Any,
 ) -> None:
     """Score a model, or finished mattes, against true mattes.
@@ -110,15 +80,15 @@ def command(
     """
     if true and pred:
         raise click.UsageError("--true and --alpha exclude each other: with --alpha, DATASET is it")
-    with _show_progress() as progress:
+    with _Shown() as shown:
         if pred:
-            result = compare(finished(pred, dataset), limit=limit, progress=progress)
+            result = compare(finished(pred, dataset), limit=limit, progress=shown.frame)
         else:
             clips = [pair(dataset, true)] if true else find_clips(dataset)
-            matter = _load(**engine)
+            matter = load_matter(model, matter_options(**engine), shown.fetch)
             try:
                 result = evaluate(
-                    matter, clips, None if refined else RAW, limit=limit, progress=progress
+                    matter, clips, None if refined else RAW, limit=limit, progress=shown.frame
                 )
             finally:
                 matter.close()
@@ -128,26 +98,36 @@ def command(
         _print(result, limit)
 
 
-def _load(model: str | None, downsample_ratio: float | None, **runtime: Any) -> Matter[Any]:
-    options = MatterOptions(runtime=RuntimeOptions(**runtime), ratio=downsample_ratio)
-    return load_matter(model, options)
+class _Shown:
+    """What goes on, on standard error where it is a terminal. A context manager."""
 
+    def __enter__(self) -> "_Shown":
+        self._status: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
 
-@contextmanager
-def _show_progress() -> Iterator[Progress | None]:
-    """Show clip and frame on standard error where it is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
+            self._status = Console(stderr=True).status("loading")
+            self._status.start()
+        return self
 
-    with Console(stderr=True).status("loading") as status:
+    def __exit__(self, *error: object) -> None:
+        if self._status is not None:
+            self._status.stop()
 
-        def show(clip: Clip, frames: int) -> None:
-            status.update(f"{escape(clip.name)}: frame {frames}")
+    def fetch(self, done: int, total: int | None) -> None:
+        """Show bytes fetched."""
+        whole = f" of {total / 1e6:.0f}" if total else ""
+        self._show(f"fetching the model: {done / 1e6:.0f}{whole} MB")
 
-        yield show
+    def frame(self, clip: Clip, frames: int) -> None:
+        """Show frames scored."""
+        self._show(f"{clip.name}: frame {frames}")
+
+    def _show(self, text: str) -> None:
+        if self._status is not None:
+            from rich.markup import escape
+
+            self._status.update(escape(text))
 
 
 def _as_dict(result: Evaluation, limit: int | None) -> dict[str, Any]:
