@@ -35,10 +35,15 @@ class JobOptions:
     salvage: bool = False
 
 
-def matte(source: str | FrameSource, outputs: Sequence[str], options: JobOptions | None = None, *,
-          progress: Progress | None = None,
-          fetching: Callable[[int, int | None], None] | None = None,
-          started: Callable[[Pipeline], None] | None = None) -> RunStats:  # fmt: skip
+def matte(
+    source: str | FrameSource,
+    outputs: Sequence[str],
+    options: JobOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    fetching: Callable[[int, int | None], None] | None = None,
+    started: Callable[[Pipeline], None] | None = None,
+) -> RunStats:
     """Matte ``source`` into ``outputs``.
 
     source: a name for open_source, or an open source. outputs: names such as ``out.mp4``,
@@ -51,8 +56,9 @@ def matte(source: str | FrameSource, outputs: Sequence[str], options: JobOptions
         raise OptionError("no output is named; give at least one, such as -o out.mp4")
     if isinstance(source, str):
         _check_names(source, outputs, options)
-        source = open_source(source, start=options.start, end=options.end, rate=options.rate,
-                             salvage=options.salvage)  # fmt: skip
+        source = open_source(
+            source, start=options.start, end=options.end, rate=options.rate, salvage=options.salvage
+        )
     opened: list[Output] = []
     try:
         # Outputs first: a name that cannot be written is told before a model is fetched.
@@ -91,8 +97,9 @@ def _output(name: str, options: JobOptions, *, still: bool) -> Output:
     else:
         background = parse_background(options.background, options.fit)
         compositor = Subject(transparent=True) if background is None else Composite(background)
-    sink = open_sink(target, options.encoding, overwrite=options.overwrite, still=still,
-                     sound=options.sound)  # fmt: skip
+    sink = open_sink(
+        target, options.encoding, overwrite=options.overwrite, still=still, sound=options.sound
+    )
     return Output(compositor, sink)
 
 

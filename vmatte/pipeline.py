@@ -110,9 +110,16 @@ class Pipeline:
     Every matte is composited onto the very frame it was computed from. Nothing is dropped.
     """
 
-    def __init__(self, source: FrameSource, matter: Matter[Any], outputs: Sequence[Output], *,
-                 options: RefineOptions | None = None, progress: Progress | None = None,
-                 workers: int | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        source: FrameSource,
+        matter: Matter[Any],
+        outputs: Sequence[Output],
+        *,
+        options: RefineOptions | None = None,
+        progress: Progress | None = None,
+        workers: int | None = None,
+    ) -> None:
         """Take a source, a loaded model, and outputs that are open already.
 
         workers: threads that compose; by default the cores, at most 4.
@@ -147,11 +154,16 @@ class Pipeline:
         for output in self._outputs:
             notes += [f"{output.sink.name}: {n}" for n in getattr(output.sink, "notes", [])]
         return RunStats(
-            frames=frames, dropped=0, skipped=self._source.skipped,
-            seconds=time.perf_counter() - begin, stages=dict(self._clock.stages),
-            engine=self._matter.engine, peak_memory=peak_memory(),
-            interrupted=self._stop.is_set(), notes=tuple(notes),
-        )  # fmt: skip
+            frames=frames,
+            dropped=0,
+            skipped=self._source.skipped,
+            seconds=time.perf_counter() - begin,
+            stages=dict(self._clock.stages),
+            engine=self._matter.engine,
+            peak_memory=peak_memory(),
+            interrupted=self._stop.is_set(),
+            notes=tuple(notes),
+        )
 
     def _run(self) -> int:
         items: Channel[_Item] = Channel(DEPTH)
@@ -159,9 +171,11 @@ class Pipeline:
         failures: list[BaseException] = []
         threads = [threading.Thread(target=self._read, args=(items,), name="vmatte-reader")]
         threads += [
-            threading.Thread(target=self._write, args=(i, lane, failures), name=f"vmatte-writer-{i}")
+            threading.Thread(
+                target=self._write, args=(i, lane, failures), name=f"vmatte-writer-{i}"
+            )
             for i, lane in enumerate(lanes)
-        ]  # fmt: skip
+        ]
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="vmatte-compose")
         for thread in threads:
             thread.start()
@@ -193,7 +207,8 @@ class Pipeline:
 
     def _read(self, items: Channel[_Item]) -> None:
         """Decode and scale, ahead of inference."""
-        curve = tone_curve(self._source.info.colour.transfer) if self._source.info.colour.hdr else None  # noqa: E501
+        colour = self._source.info.colour
+        curve = tone_curve(colour.transfer) if colour.hdr else None
         try:
             frames = iter(self._source)
             while True:
@@ -212,8 +227,9 @@ class Pipeline:
         except BaseException as e:
             items.close(e)
 
-    def _infer(self, items: Channel[_Item], lanes: list[Channel[_Job]],
-               pool: ThreadPoolExecutor) -> int:  # fmt: skip
+    def _infer(
+        self, items: Channel[_Item], lanes: list[Channel[_Job]], pool: ThreadPoolExecutor
+    ) -> int:
         count = 0
         state: Any = None
         key: tuple[int, tuple[int, ...]] | None = None
@@ -235,8 +251,9 @@ class Pipeline:
                 self._progress(count, self._source.info)
         return count
 
-    def _compose(self, frame: Frame, rgb: NDArray[np.uint8], matte: Matte,
-                 advanced: list[Advanced]) -> list[Frame]:  # fmt: skip
+    def _compose(
+        self, frame: Frame, rgb: NDArray[np.uint8], matte: Matte, advanced: list[Advanced]
+    ) -> list[Frame]:
         with self._clock.measure("refine"):
             full = refine(frame, rgb, matte, self._options)
         with self._clock.measure("composite"):

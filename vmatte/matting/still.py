@@ -45,8 +45,8 @@ class StillMatter:
         self._runtime = load_runtime(path, options)
         self._input, self._type = next(iter(self._runtime.inputs.items()))
         # One multiplication and one addition: (x / 255 - mean) / std.
-        self._gain = (1 / (255 * np.array(spec.std))).astype(np.float32)
-        self._bias = (-np.array(spec.mean) / np.array(spec.std)).astype(np.float32)
+        self._gain = (*(1 / (255 * s) for s in spec.std), 0.0)
+        self._bias = (*(-m / s for m, s in zip(spec.mean, spec.std, strict=True)), 0.0)
         self.engine = Engine(
             model=name,
             runtime=self._runtime.name,
@@ -67,7 +67,7 @@ class StillMatter:
         # Divided by 255 and not by the picture's own maximum, nor is the matte stretched to 0..1
         # afterwards: both would make video flicker and turn an empty frame into noise.
         spec = self._spec
-        x = cv2.add(cv2.multiply(rgb, (*self._gain, 0), dtype=cv2.CV_32F), (*self._bias, 0))
+        x = cv2.add(cv2.multiply(rgb, self._gain, dtype=cv2.CV_32F), self._bias)
         tensor = x[None] if spec.layout == "nhwc" else x.transpose(2, 0, 1)[None]
         out = self._runtime.run({self._input: np.ascontiguousarray(tensor, self._type)})
         maps = out[self._runtime.outputs[0]][0].astype(np.float32)

@@ -52,13 +52,25 @@ def _fetch(wheel: Wheel, work: Path, progress: Progress | None) -> Path:
         )
     dest, temporary = work / "wheel", work / "temporary"
     temporary.mkdir()
-    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps",
-               "--ignore-requires-python",
-               # A source package would be built, that is run.
-               "--only-binary=:all:",
-               # Nobody needs a second copy of the wheel.
-               "--no-cache-dir", "--no-input", "--disable-pip-version-check",
-               "--progress-bar=off", "--dest", str(dest), wheel.requirement]  # fmt: skip
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--ignore-requires-python",
+        # A source package would be built, that is run.
+        "--only-binary=:all:",
+        # Nobody needs a second copy of the wheel.
+        "--no-cache-dir",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+        "--dest",
+        str(dest),
+        wheel.requirement,
+    ]
     environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
     log = work / "log"
     with log.open("wb") as output:

@@ -12,8 +12,14 @@ from vmatte.sinks.null import NullSink
 __all__ = ["Encoding", "FileSink", "ImagesSink", "NullSink", "Sink", "StreamSink", "open_sink"]
 
 
-def open_sink(name: str, encoding: Encoding | None = None, *, overwrite: bool = False,
-              still: bool = False, sound: bool = True) -> Sink:  # fmt: skip
+def open_sink(
+    name: str,
+    encoding: Encoding | None = None,
+    *,
+    overwrite: bool = False,
+    still: bool = False,
+    sound: bool = True,
+) -> Sink:
     """Return the sink that ``name`` names.
 
     A video file, a pattern of images (frames/%06d.png), an image, ``-`` (YUV4MPEG2 on standard

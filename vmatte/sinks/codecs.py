@@ -71,36 +71,113 @@ _12 = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
 _ANY = ("mp4", "mov", "matroska")
 
 CODECS: Mapping[str, Codec] = {
-    "h264": Codec(encoder="libx264", containers=_ANY, formats=_8 + _10, quality="crf", crf=20,
-                  preset="preset", default_preset="veryfast", even=True),
-    "hevc": Codec(encoder="libx265", containers=_ANY, formats=_8 + _10 + _12, quality="crf", crf=22,
-                  preset="preset", default_preset="fast", even=True, tag="hvc1",
-                  options={"x265-params": "log-level=error"}),
-    "av1": Codec(encoder="libsvtav1", containers=(*_ANY, "webm"),
-                 formats=("yuv420p", "yuv420p10le"), quality="crf", crf=30, preset="preset",
-                 default_preset="9", even=True),
-    "vp9": Codec(encoder="libvpx-vp9", containers=("webm", "matroska", "mp4"),
-                 formats=("yuv420p", "yuva420p", "yuv422p", "yuv444p", "yuv440p"), quality="crf",
-                 crf=30, preset="cpu-used", default_preset="5",
-                 options={"deadline": "good", "row-mt": "1", "b": "0"}),
-    "prores": Codec(encoder="prores_ks", containers=("mov", "matroska"),
-                    formats=("yuv444p10le", "yuva444p10le"), delivery=False,
-                    options={"profile": "4444", "vendor": "apl0"}),
-    "ffv1": Codec(encoder="ffv1", containers=("matroska",), delivery=False,
-                  formats=(*_8, "yuv440p", "yuv411p", "yuv410p", *_10, *_12, "yuv420p9le",
-                           "yuv422p9le", "yuv444p9le", "yuv420p14le", "yuv422p14le", "yuv444p14le",
-                           "yuv420p16le", "yuv422p16le", "yuv444p16le", "gray", "gray10le",
-                           "gray12le", "gray14le", "gray16le", "gbrp10le", "gbrp12le", "gbrp14le",
-                           "gbrp16le", "bgra", "yuva420p", "yuva422p", "yuva444p", "yuva420p10le",
-                           "yuva422p10le", "yuva444p10le", "yuva422p12le", "yuva444p12le",
-                           "yuva420p16le", "yuva422p16le", "yuva444p16le", "gbrap10le", "gbrap12le",
-                           "gbrap16le"),
-                  options={"level": "3", "slicecrc": "1"}),
+    "h264": Codec(
+        encoder="libx264",
+        containers=_ANY,
+        formats=_8 + _10,
+        quality="crf",
+        crf=20,
+        preset="preset",
+        default_preset="veryfast",
+        even=True,
+    ),
+    "hevc": Codec(
+        encoder="libx265",
+        containers=_ANY,
+        formats=_8 + _10 + _12,
+        quality="crf",
+        crf=22,
+        preset="preset",
+        default_preset="fast",
+        even=True,
+        tag="hvc1",
+        options={"x265-params": "log-level=error"},
+    ),
+    "av1": Codec(
+        encoder="libsvtav1",
+        containers=(*_ANY, "webm"),
+        formats=("yuv420p", "yuv420p10le"),
+        quality="crf",
+        crf=30,
+        preset="preset",
+        default_preset="9",
+        even=True,
+    ),
+    "vp9": Codec(
+        encoder="libvpx-vp9",
+        containers=("webm", "matroska", "mp4"),
+        formats=("yuv420p", "yuva420p", "yuv422p", "yuv444p", "yuv440p"),
+        quality="crf",
+        crf=30,
+        preset="cpu-used",
+        default_preset="5",
+        options={"deadline": "good", "row-mt": "1", "b": "0"},
+    ),
+    "prores": Codec(
+        encoder="prores_ks",
+        containers=("mov", "matroska"),
+        formats=("yuv444p10le", "yuva444p10le"),
+        delivery=False,
+        options={"profile": "4444", "vendor": "apl0"},
+    ),
+    "ffv1": Codec(
+        encoder="ffv1",
+        containers=("matroska",),
+        delivery=False,
+        formats=(
+            *_8,
+            "yuv440p",
+            "yuv411p",
+            "yuv410p",
+            *_10,
+            *_12,
+            "yuv420p9le",
+            "yuv422p9le",
+            "yuv444p9le",
+            "yuv420p14le",
+            "yuv422p14le",
+            "yuv444p14le",
+            "yuv420p16le",
+            "yuv422p16le",
+            "yuv444p16le",
+            "gray",
+            "gray10le",
+            "gray12le",
+            "gray14le",
+            "gray16le",
+            "gbrp10le",
+            "gbrp12le",
+            "gbrp14le",
+            "gbrp16le",
+            "bgra",
+            "yuva420p",
+            "yuva422p",
+            "yuva444p",
+            "yuva420p10le",
+            "yuva422p10le",
+            "yuva444p10le",
+            "yuva422p12le",
+            "yuva444p12le",
+            "yuva420p16le",
+            "yuva422p16le",
+            "yuva444p16le",
+            "gbrap10le",
+            "gbrap12le",
+            "gbrap16le",
+        ),
+        options={"level": "3", "slicecrc": "1"},
+    ),
     "qtrle": Codec(encoder="qtrle", containers=("mov",), formats=("rgb24", "argb"), delivery=False),
     "gif": Codec(encoder="gif", containers=("gif",), formats=("bgra",)),
-    "webp": Codec(encoder="libwebp_anim", containers=("webp",), formats=("bgra", "yuv420p"),
-                  quality="quality", crf=80, options={"loop": "0"}),
-}  # fmt: skip
+    "webp": Codec(
+        encoder="libwebp_anim",
+        containers=("webp",),
+        formats=("bgra", "yuv420p"),
+        quality="quality",
+        crf=80,
+        options={"loop": "0"},
+    ),
+}
 """Formats: FFmpeg's lists for these encoders, less what no player shows."""
 
 CONTAINERS: Mapping[str, tuple[str, str, str | None]] = {
@@ -196,7 +273,8 @@ def choose_format(path: str, codec: Codec, encoding: Encoding, info: StreamInfo)
         )
 
     best = min(fitting, key=loss)
-    if codec.even and (info.width % 2 and best.shift_x or info.height % 2 and best.shift_y):
+    odd = (info.width % 2 and best.shift_x) or (info.height % 2 and best.shift_y)
+    if codec.even and odd:
         # An odd size survives only where every pixel has a colour of its own.
         whole = [f for f in fitting if f.depth == best.depth and not (f.shift_x or f.shift_y)]
         if not whole:
@@ -217,6 +295,11 @@ def _nearest_alpha(codec: Codec, native: PixelFormat) -> str:
         return fitting[0]
     return min(
         known,
-        key=lambda f: (f.rgb != native.rgb, f.depth < native.depth, f.shift_x > native.shift_x,
-                       f.depth, native.shift_x - f.shift_x),
-    ).name  # fmt: skip
+        key=lambda f: (
+            f.rgb != native.rgb,
+            f.depth < native.depth,
+            f.shift_x > native.shift_x,
+            f.depth,
+            native.shift_x - f.shift_x,
+        ),
+    ).name

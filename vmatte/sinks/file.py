@@ -25,8 +25,14 @@ class FileSink:
     ``notes`` tells, once it is open, what was done that the user may not expect.
     """
 
-    def __init__(self, path: str, encoding: Encoding | None = None, *,
-                 overwrite: bool = False, sound: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self,
+        path: str,
+        encoding: Encoding | None = None,
+        *,
+        overwrite: bool = False,
+        sound: bool = True,
+    ) -> None:
         """Write to ``path``; sound: copy the source's other streams too."""
         self.name = path
         self.notes: list[str] = []
@@ -46,8 +52,9 @@ class FileSink:
             self._begin(self._temporary, container, codec, format, info)
         self.codec = name
 
-    def _begin(self, path: Path, container: str, codec: Codec, format: str,
-               info: StreamInfo) -> None:  # fmt: skip
+    def _begin(
+        self, path: Path, container: str, codec: Codec, format: str, info: StreamInfo
+    ) -> None:
         self._output = av.open(str(path), "w", format=container)
         self._stream = add_video(self._output, codec, format, self._encoding, info)
         self._target = encoded_colour(info, format)
@@ -55,7 +62,7 @@ class FileSink:
         if info.format.depth > FORMATS.get(format, info.format).depth:
             self.notes.append(f"{info.format.depth} bits reduced to {FORMATS[format].depth}")
         odd = info.width % 2 or info.height % 2
-        if odd and codec.even and format.startswith("yuv444p") and not info.format.name == format:
+        if odd and codec.even and format.startswith("yuv444p") and info.format.name != format:
             self.notes.append(f"odd size kept by encoding {format}; some players need yuv420p")
         if self._sound and info.container and container not in ("gif", "webp"):
             self._side = SideStreams(info.container, info.start, info.end)
@@ -175,8 +182,12 @@ class _Palette:
         picture = frame.convert("bgra").picture
         picture.pts, picture.time_base = frame.pts, frame.time_base
         graph = Graph()
-        source = graph.add_buffer(width=picture.width, height=picture.height,
-                                  format=picture.format, time_base=frame.time_base)  # fmt: skip
+        source = graph.add_buffer(
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            time_base=frame.time_base,
+        )
         split, make = graph.add("split"), graph.add("palettegen", "reserve_transparent=1")
         use, sink = graph.add("paletteuse", "alpha_threshold=128"), graph.add("buffersink")
         source.link_to(split)
@@ -215,8 +226,9 @@ def commit(temporary: Path, path: Path, overwrite: bool) -> None:
     temporary.replace(path)
 
 
-def add_video(output: OutputContainer, codec: Codec, format: str, encoding: Encoding,
-              info: StreamInfo) -> VideoStream:  # fmt: skip
+def add_video(
+    output: OutputContainer, codec: Codec, format: str, encoding: Encoding, info: StreamInfo
+) -> VideoStream:
     """Add the encoder for frames of ``info`` to ``output``."""
     options = dict(codec.options)
     if encoding.crf is not None or codec.crf is not None:
@@ -265,14 +277,22 @@ def encoded_colour(info: StreamInfo, format: str) -> Colour:
     """
     target = FORMATS.get(format)
     if target is None or target.rgb:
-        return Colour(matrix=0, primaries=info.colour.primaries, transfer=info.colour.transfer,
-                      range=FULL) if info.format.rgb else info.colour  # fmt: skip
+        return (
+            Colour(
+                matrix=0, primaries=info.colour.primaries, transfer=info.colour.transfer, range=FULL
+            )
+            if info.format.rgb
+            else info.colour
+        )
     if (info.format.rgb or info.format.gray) and not target.gray:
         known = info.colour.resolved(info.width, info.height, rgb=False)
         basic = 1 if known.matrix == 1 else 6
-        return Colour(matrix=known.matrix if known.matrix != 5 else 6,
-                      primaries=_said(info.colour.primaries, basic),
-                      transfer=_said(info.colour.transfer, basic), range=LIMITED)  # fmt: skip
+        return Colour(
+            matrix=known.matrix if known.matrix != 5 else 6,
+            primaries=_said(info.colour.primaries, basic),
+            transfer=_said(info.colour.transfer, basic),
+            range=LIMITED,
+        )
     return info.colour
 
 

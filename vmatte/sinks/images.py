@@ -13,8 +13,15 @@ from vmatte.errors import OutputExistsError, UnsupportedOutputError, WriteError,
 from vmatte.frames import FULL, Frame, StreamInfo
 from vmatte.sinks.file import commit, temporary_for
 
-SUFFIXES = {".png": "png", ".webp": "libwebp", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".tif": "tiff",
-            ".tiff": "tiff", ".bmp": "bmp"}  # fmt: skip
+SUFFIXES = {
+    ".png": "png",
+    ".webp": "libwebp",
+    ".jpg": "mjpeg",
+    ".jpeg": "mjpeg",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".bmp": "bmp",
+}
 """Suffix: FFmpeg's encoder."""
 
 _NUMBER = re.compile(r"%0?(\d*)d")
@@ -127,7 +134,9 @@ def encode_image(frame: Frame, encoder: str, format: str) -> bytes:
     """Return ``frame`` as the bytes of an image file."""
     colour = frame.colour
     if format.startswith("yuvj"):
-        colour = replace(colour.resolved(frame.width, frame.height, rgb=False), matrix=6, range=FULL)
+        colour = replace(
+            colour.resolved(frame.width, frame.height, rgb=False), matrix=6, range=FULL
+        )
         frame = frame.convert(format, colour=colour)
     else:
         frame = frame.convert(format)

@@ -61,8 +61,10 @@ class SideStreams:
                 copy = encoder.stream
                 self.notes.append(f"sound re-encoded from {codec} to {_AUDIO[container]}")
             else:
-                self.notes.append(f"{stream.type} stream {stream.index} ({codec}) left out: "
-                                  f"{container} cannot hold it")  # fmt: skip
+                self.notes.append(
+                    f"{stream.type} stream {stream.index} ({codec}) left out: "
+                    f"{container} cannot hold it"
+                )
                 continue
             copy.metadata.update(_own_words(stream.metadata))
             copy.disposition = stream.disposition
@@ -85,8 +87,13 @@ class SideStreams:
                 begin, finish = begin - self._from, finish - self._from
             if finish <= 0 or (self._until is not None and chapter["start"] * base >= self._until):
                 continue
-            chapters.append({**chapter, "start": max(0, math.floor(begin / base)),
-                             "end": math.floor(finish / base)})  # fmt: skip
+            chapters.append(
+                {
+                    **chapter,
+                    "start": max(0, math.floor(begin / base)),
+                    "end": math.floor(finish / base),
+                }
+            )
         if chapters:
             output.set_chapters(chapters)  # type: ignore[arg-type]
 
@@ -174,13 +181,23 @@ def _time(packet: AnyPacket) -> Fraction:
     return (stamp or 0) * packet.time_base
 
 
-_CONTAINER_WORDS = {"major_brand", "minor_version", "compatible_brands", "encoder", "handler_name",
-                    "vendor_id", "duration", "number_of_frames", "number_of_bytes"}  # fmt: skip
+_CONTAINER_WORDS = {
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "handler_name",
+    "vendor_id",
+    "duration",
+    "number_of_frames",
+    "number_of_bytes",
+}
 
 
 def _own_words(metadata: dict[str, str]) -> dict[str, str]:
     """Return metadata without what describes the old file's container."""
     return {
-        k: v for k, v in metadata.items()
+        k: v
+        for k, v in metadata.items()
         if k.lower() not in _CONTAINER_WORDS and not k.startswith("_STATISTICS")
-    }  # fmt: skip
+    }

@@ -1,0 +1,204 @@
+"""What a run prints while it goes on and at its end, and how it is interrupted."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType, TracebackType
+from typing import Any, Protocol
+
+from vmatte.frames import StreamInfo
+from vmatte.pipeline import RunStats
+
+_EVERY = 0.5
+"""Seconds between two lines of JSON progress."""
+
+
+class _Stoppable(Protocol):
+    def stop(self) -> None: ...
+
+
+class Reporter:
+    """Progress and summary: a bar on a terminal, lines of JSON, or nothing. A context manager."""
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        """Choose how to report; everything goes to standard error."""
+        self._json, self._quiet = as_json, quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._kind = ""
+        self._begin = self._last = 0.0
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_bar()
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _show(self, kind: str, done: int, total: int | None) -> None:
+        if not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        if self._kind != kind:
+            self._end_bar()
+            self._kind = kind
+            amount = DownloadColumn() if kind == "fetching" else MofNCompleteColumn()
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                amount,
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(kind, total=total, speed="")
+            self._bar.start()
+        speed = ""
+        if kind == "matting":
+            speed = f"{done / max(1e-6, time.monotonic() - self._begin):.1f} fps"
+        self._bar.update(self._task, completed=done, total=total, speed=speed)
+
+    def fetch(self, done: int, total: int | None) -> None:
+        """Report bytes fetched."""
+        if self._quiet:
+            return
+        if self._json:
+            self._line({"event": "fetch", "bytes": done, "total": total})
+        else:
+            self._show("fetching", done, total)
+
+    def frame(self, count: int, info: StreamInfo) -> None:
+        """Report frames done."""
+        if self._quiet:
+            return
+        if count == 1:
+            self._begin = time.monotonic()
+        if not self._json:
+            self._show("matting", count, info.frames)
+            return
+        seconds = time.monotonic() - self._begin
+        fps = count / seconds if seconds else 0.0
+        left = (info.frames - count) / fps if info.frames and fps else None
+        self._line(
+            {
+                "event": "progress",
+                "frames": count,
+                "total": info.frames,
+                "fps": round(fps, 2),
+                "seconds_left": left and round(left, 1),
+            }
+        )
+
+    def _line(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if event["event"] != "summary" and now - self._last < _EVERY:
+            return
+        self._last = now
+        print(json.dumps(event), file=sys.stderr, flush=True)
+
+    def summary(self, stats: RunStats, outputs: Sequence[str]) -> None:
+        """Report what was done."""
+        self._end_bar()
+        if self._quiet:
+            return
+        if self._json:
+            engine = asdict(stats.engine)
+            self._line(
+                {
+                    "event": "summary",
+                    "frames": stats.frames,
+                    "dropped": stats.dropped,
+                    "skipped": stats.skipped,
+                    "seconds": round(stats.seconds, 3),
+                    "fps": round(stats.fps, 3),
+                    "stages": {k: round(v, 3) for k, v in stats.stages.items()},
+                    **engine,
+                    "peak_memory": stats.peak_memory,
+                    "interrupted": stats.interrupted,
+                    "outputs": list(outputs),
+                    "notes": list(stats.notes),
+                }
+            )
+            return
+        for line in _summary(stats, outputs):
+            print(line, file=sys.stderr)
+
+
+def _summary(stats: RunStats, outputs: Sequence[str]) -> Iterator[str]:
+    engine = stats.engine
+    yield f"wrote    {', '.join(outputs)}"
+    yield (
+        f"frames   {stats.frames} in {stats.seconds:.1f} s ({stats.fps:.1f} fps), "
+        f"{stats.dropped} dropped, {stats.skipped} skipped"
+    )
+    yield (
+        f"ran      {engine.model} on {engine.runtime}, provider {engine.provider}, "
+        f"precision {engine.precision}"
+    )
+    stages = ", ".join(f"{k} {v:.1f}" for k, v in stats.stages.items() if v >= 0.05)
+    yield f"seconds  {stages or 'under 0.05 in each stage'}"
+    if stats.peak_memory:
+        yield f"memory   {stats.peak_memory / 1e6:.0f} MB at most"
+    for note in stats.notes:
+        yield f"note     {note}"
+
+
+class Stop:
+    """Ends whatever was attached when it is told to; remembers if nothing was yet."""
+
+    def __init__(self) -> None:
+        """Begin with nothing attached."""
+        self.asked = False
+        self._target: _Stoppable | None = None
+
+    def attach(self, target: _Stoppable) -> None:
+        """Let ``target`` be stopped from now on."""
+        self._target = target
+        if self.asked:
+            target.stop()
+
+    def now(self) -> None:
+        """Stop. Where nothing runs yet, interrupt what goes on."""
+        again, self.asked = self.asked, True
+        if again or self._target is None:
+            raise KeyboardInterrupt
+        self._target.stop()
+
+
+@contextmanager
+def interruptible() -> Iterator[Stop]:
+    """Finish on the first Ctrl-C or SIGTERM, stop at once on the second."""
+    stop = Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.now()
+
+    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
