@@ -1,7 +1,7 @@
 """Packs everything that training needs into one small file: python -m training.pack --help.
 
 The pack is one .npz: `blob` uint8 [bytes] holds lossy WebP pictures one after another, `index`
-the JSON list of items. It is made to travel (some 40 MB); `unpack` decodes it once into a plain
+the JSON list of items, as bytes. It is made to travel (some 40 MB); `unpack` decodes it once into a plain
 memory-mapped array of fixed-size canvases, from which batches are gathered without decoding.
 """
 
@@ -85,7 +85,8 @@ class Packer:
         blob = np.frombuffer(b"".join(self.parts), np.uint8)
         index = json.dumps([asdict(i) for i in self.items])
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, blob=blob, index=np.array(index), size=np.array(self.size))
+        text = np.frombuffer(index.encode(), np.uint8)
+        np.savez(path, blob=blob, index=text, size=np.array(self.size))
 
 
 def extent(alpha: Bytes) -> tuple[tuple[int, int, int, int], tuple[bool, bool, bool, bool]]:
@@ -170,7 +171,7 @@ def unpack(pack: Path, folder: Path) -> tuple[list[Item], Bytes]:
     The canvases live in a file in `folder`, which is written once and then only mapped.
     """
     with np.load(pack) as archive:
-        index = json.loads(str(archive["index"]))
+        index = json.loads(archive["index"].tobytes())
         blob, size = archive["blob"], int(archive["size"])
     items = [from_json(row) for row in index]
     shape = (len(items), 4, size, size)

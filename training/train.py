@@ -40,16 +40,21 @@ class Lesson:
     warm: int
     learn: int
     area: float  # share of the full number of pixels
+    frozen: bool  # batch norm uses the statistics that it has
 
 
 def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
-    """Sequences as long as the phase allows; a fifth of the steps stays with stills."""
+    """Sequences as long as the phase allows; a fifth of the steps stays with stills.
+
+    The statistics of batch norm are learnt in the phases of stills and stay: a few sequences of
+    alike frames would give poor ones.
+    """
     longest, area = next((t, a) for end, t, a in PHASES if step / steps < end)
     if longest == 1 or dice.number() < 0.2:
-        return Lesson(frames, 0, 1, area)
+        return Lesson(frames, 0, 1, area, longest > 1)
     # Half of the sequences begin cold, as the first frames of a video do, half with a state.
     warm = int(dice.below(longest, 1)) + 1 if dice.number() < 0.5 else 0
-    return Lesson(max(2, frames // longest), warm, longest, area)
+    return Lesson(max(2, frames // longest), warm, longest, area, True)
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -100,9 +105,13 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def learn(self, batch: Batch, warm: int) -> dict[str, float]:
-        """One step on frames [T,B,...], the first `warm` of which only fill the state."""
+    def learn(self, batch: Batch, plan: Lesson) -> dict[str, float]:
+        """One step on frames [T,B,...], the first of which, `plan.warm`, only fill the state."""
         self.net.train()
+        for module in self.net.modules():
+            if plan.frozen and isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        warm = plan.warm
         rate = learning_rate(self.step, self.options.steps, self.options.lr)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["share"]
@@ -183,7 +192,7 @@ def run(options: argparse.Namespace) -> Trainer:
         seed = int(dice.below(2**31, 1))
         area = round(plan.area * options.area)
         batch = maker.make(seed, plan.batch, plan.warm + plan.learn, area)
-        parts = trainer.learn(batch, plan.warm)
+        parts = trainer.learn(batch, plan)
         now = time.monotonic()
         trainer.seconds += now - begin
         count, seen = count + 1, seen + plan.batch * (plan.warm + plan.learn)
