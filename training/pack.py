@@ -1,8 +1,8 @@
 """Packs everything that training needs into one small file: python -m training.pack --help.
 
 The pack is one .npz: `blob` uint8 [bytes] holds lossy WebP pictures one after another, `index`
-the JSON list of items, as bytes. It is made to travel (some 40 MB); `unpack` decodes it once into a plain
-memory-mapped array of fixed-size canvases, from which batches are gathered without decoding.
+the JSON list of items, as bytes. It is made to travel (some 40 MB); `unpack` decodes it once into
+a plain memory-mapped array of fixed-size canvases, from which batches are gathered undecoded.
 """
 
 from __future__ import annotations
