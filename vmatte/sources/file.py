@@ -134,7 +134,8 @@ class FileSource:
         filters += self._turn
         if filters or self._native.name != picture.format.name.replace("yuvj", "yuv"):
             filters.append(("format", self._format_after(picture)))
-            self._graph = _graph(picture, self._stream, filters)
+            assert self._stream.time_base is not None
+            self._graph = _graph(picture, self._stream.time_base, filters)
         self._shape = (picture.width, picture.height, picture.format.name)
 
     def _format_after(self, picture: av.VideoFrame) -> str:
@@ -162,14 +163,16 @@ class FileSource:
             time = picture.pts, picture.time_base
             picture = picture.reformat(*self._shape)
             picture.pts, picture.time_base = time
-        if self._graph is None:
+        # Kept here: the source may be closed while this generator waits.
+        graph = self._graph
+        if graph is None:
             if picture is not None:
                 yield picture
             return
-        self._graph.vpush(picture)
+        graph.vpush(picture)
         while True:
             try:
-                yield self._graph.vpull()
+                yield graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
 
@@ -290,8 +293,7 @@ def _upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
 
     The matrix is nine 32-bit numbers, ISO/IEC 14496-12 section 6.2.2.
     """
-    side_data: Any = picture.side_data
-    data = side_data.get("DISPLAYMATRIX")
+    data = _side_data(picture).get("DISPLAYMATRIX")
     if data is None:
         return [], 0
     a, b, _, c, d = struct.unpack("<9i", bytes(data))[:5]
@@ -310,14 +312,30 @@ def _upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
     )
 
 
-def _graph(picture: av.VideoFrame, stream: VideoStream, filters: list[tuple[str, Any]]) -> Graph:
+def _side_data(picture: av.VideoFrame) -> Any:
+    try:
+        return picture.side_data
+    except ValueError:
+        # PyAV 18 cannot list side data with a kind it has no name for (EXIF, for one): drop those.
+        graph = _graph(
+            picture, Fraction(1, 1000), [("sidedata", f"mode=delete:type={k}") for k in _NAMELESS]
+        )
+        graph.vpush(picture)
+        return graph.vpull().side_data
+
+
+_NAMELESS = range(28, 40)
+"""AVFrameSideDataType beyond what PyAV 18 knows."""
+
+
+def _graph(picture: av.VideoFrame, time_base: Fraction, filters: list[tuple[str, Any]]) -> Graph:
     graph = Graph()
     nodes = [
         graph.add_buffer(
             width=picture.width,
             height=picture.height,
             format=picture.format,
-            time_base=stream.time_base,
+            time_base=time_base,
         )
     ]
     nodes += [graph.add(name, args) if args else graph.add(name) for name, args in filters]
