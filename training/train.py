@@ -30,6 +30,7 @@ from training.validate import validate
 # Share of the plan at which a phase ends, the longest sequence learnt from in it, and its share
 # of --area: the first steps learn what people are, for which small pictures do.
 PHASES = ((0.15, 1, 0.55), (0.30, 1, 1.0), (0.50, 4, 1.0), (0.80, 8, 1.0), (1.01, 12, 1.0))
+ZOOMS = (0.6, 1.0, 1.0, 1.8)  # shares of --area in the phases of full size
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
     alike frames would give poor ones.
     """
     longest, area = next((t, a) for end, t, a in PHASES if step / steps < end)
+    if area == 1.0:  # people of all sizes in pixels, about the same number of pixels per step
+        area = ZOOMS[int(dice.below(len(ZOOMS), 1))]
+        frames = max(2, round(frames / area))
     if longest == 1 or dice.number() < 0.2:
         return Lesson(frames, 0, 1, area, longest > 1)
     # Half of the sequences begin cold, as the first frames of a video do, half with a state.
