@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from vmatte.composite import AlphaOutput, Composite, Compositor, Fit, Subject, parse_background
 from vmatte.errors import OptionError
-from vmatte.matting import MatterOptions, load_matter
+from vmatte.matting import Matter, MatterOptions, load_matter
 from vmatte.pipeline import Output, Pipeline, Progress, RunStats
 from vmatte.refine import RefineOptions
 from vmatte.sinks import Encoding, open_sink
@@ -54,28 +55,32 @@ def matte(
     options = options or JobOptions()
     if not outputs:
         raise OptionError("no output is named; give at least one, such as -o out.mp4")
+    _check_names(source if isinstance(source, str) else None, outputs, options)
     if isinstance(source, str):
-        _check_names(source, outputs, options)
         source = open_source(
             source, start=options.start, end=options.end, rate=options.rate, salvage=options.salvage
         )
     opened: list[Output] = []
+    matter: Matter[Any] | None = None
+    pipeline: Pipeline | None = None
     try:
         # Outputs first: a name that cannot be written is told before a model is fetched.
         for name in outputs:
-            output = _output(name, options, still=source.info.still)
-            output.open(source.info)
-            opened.append(output)
+            # Remembered before it is opened: an interrupt may come between any two steps.
+            opened.append(_output(name, options, still=source.info.still))
+            opened[-1].open(source.info)
         matter = load_matter(options.model, options.matter, fetching)
+        pipeline = Pipeline(source, matter, opened, options=options.refine, progress=progress)
+        if started is not None:
+            started(pipeline)
     except BaseException:
         for output in opened:
             output.abort()
         source.close()
+        if matter is not None:
+            matter.close()
         raise
     try:
-        pipeline = Pipeline(source, matter, opened, options=options.refine, progress=progress)
-        if started is not None:
-            started(pipeline)
         return pipeline.run()
     finally:
         matter.close()
@@ -103,19 +108,38 @@ def _output(name: str, options: JobOptions, *, still: bool) -> Output:
     return Output(compositor, sink)
 
 
-def _check_names(source: str, outputs: Sequence[str], options: JobOptions) -> None:
+def _check_names(source: str | None, outputs: Sequence[str], options: JobOptions) -> None:
     """Raise OptionError where an output would replace what is read, or another output."""
-    read = {Path(n).resolve(): n for n in (source, options.background) if Path(n).is_file()}
-    seen: set[Path] = set()
+    read = [n for n in (source, options.background) if n and Path(n).is_file()]
+    # A pattern of images may well hit those of the folder, or of the pattern, that is read.
+    folder = None if source is None or source == "-" else _folder(source)
+    seen: set[Path | str] = set()
     for name in outputs:
         target = split_name(name)[1]
-        if target in ("null:", "-"):
+        if target == "null:":
             continue
         if not target:
             raise OptionError(f"output {name!r} names no file")
-        path = Path(target).resolve()
-        if path in read:
-            raise OptionError(f"output {target} is the input {read[path]}; give another name")
-        if path in seen:
+        path = Path(target)
+        for other in read:
+            # samefile: a link, or a name in other letters on a system that does not tell them.
+            if path.exists() and path.samefile(other):
+                raise OptionError(f"output {target} is the input {other}; give another name")
+        if folder is not None and "%" in path.name and path.parent.resolve() == folder:
+            raise OptionError(
+                f"output {target} lies in the folder that is read, {source}; give another folder"
+            )
+        key = target if target == "-" else path.resolve()
+        if key in seen:
             raise OptionError(f"output {target} is named twice; give each output its own name")
-        seen.add(path)
+        seen.add(key)
+
+
+def _folder(source: str) -> Path | None:
+    """Return the folder of the images that ``source`` names, None where it is a file."""
+    path = Path(source)
+    if path.is_dir():
+        return path.resolve()
+    if not path.exists() and ("%" in path.name or "*" in path.name):
+        return path.parent.resolve()
+    return None

@@ -1,13 +1,14 @@
 """From a source through a matter to outputs: reader, inference, composition workers, writers."""
 
+import contextlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from vmatte.composite import Advanced, Compositor
 from vmatte.composite.hdr import tone_curve
 from vmatte.concurrency import Channel, StoppedError
-from vmatte.errors import InputError
+from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.matting import Engine, Matte, Matter
 from vmatte.refine import RefineOptions, refine
@@ -25,6 +26,9 @@ from vmatte.sources import FrameSource
 
 DEPTH = 4
 """Frames that may wait between two stages: enough to smooth out, too few to fill memory."""
+
+GRACE = 2.0
+"""Seconds that a read under way may still take once nobody wants its result."""
 
 Progress = Callable[[int, StreamInfo], None]
 """Called after each frame with the count so far and what is known of the source."""
@@ -89,7 +93,7 @@ class _Clock:
     stages: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
+    @contextlib.contextmanager
     def measure(self, stage: str) -> Any:
         begin = time.perf_counter()
         try:
@@ -100,6 +104,7 @@ class _Clock:
                 self.stages[stage] = self.stages.get(stage, 0.0) + spent
 
 
+_READER, _WRITER = "vmatte-reader", "vmatte-writer-{}"
 _Item = tuple[Frame, NDArray[np.uint8]]
 _Job = Future[list[Frame]]
 
@@ -122,18 +127,30 @@ class Pipeline:
     ) -> None:
         """Take a source, a loaded model, and outputs that are open already.
 
-        workers: threads that compose; by default the cores, at most 4.
+        workers: threads that compose; by default the cores, at most 4. Raises OptionError where
+        there is no output.
         """
+        if not outputs:
+            raise OptionError("a pipeline without an output has nothing to do; give one or more")
         self._source, self._matter, self._outputs = source, matter, list(outputs)
         self._options = options or RefineOptions()
         self._progress = progress
         self._workers = workers or min(4, os.cpu_count() or 1)
         self._stop = threading.Event()
         self._clock = _Clock()
+        self._items: Channel[_Item] = Channel(DEPTH)
+        self._lanes: list[Channel[_Job]] = [Channel(DEPTH) for _ in self._outputs]
+        self._failures: list[BaseException] = []
+        self._stuck: set[str] = set()
 
     def stop(self) -> None:
-        """End soon, with whole files of what was done. May be called from any thread."""
+        """End soon, with whole files of what was done.
+
+        May be called from any thread, and from a signal handler.
+        """
         self._stop.set()
+        # Inference may be waiting for a frame that is long in coming.
+        self._items.close()
 
     def run(self) -> RunStats:
         """Process the whole source; return what was done.
@@ -144,11 +161,15 @@ class Pipeline:
         try:
             frames = self._run()
         except BaseException:
-            for output in self._outputs:
-                output.abort()
+            for i, output in enumerate(self._outputs):
+                # A writer that hangs in a write still uses its sink.
+                if _WRITER.format(i) not in self._stuck:
+                    output.abort()
             raise
         finally:
-            self._source.close()
+            # Nor may a decoder be freed while a read in it has not come back.
+            if _READER not in self._stuck:
+                self._source.close()
         info = self._source.info
         notes = [*info.notes]
         for output in self._outputs:
@@ -166,36 +187,31 @@ class Pipeline:
         )
 
     def _run(self) -> int:
-        items: Channel[_Item] = Channel(DEPTH)
-        lanes: list[Channel[_Job]] = [Channel(DEPTH) for _ in self._outputs]
-        failures: list[BaseException] = []
-        threads = [threading.Thread(target=self._read, args=(items,), name="vmatte-reader")]
-        threads += [
-            threading.Thread(
-                target=self._write, args=(i, lane, failures), name=f"vmatte-writer-{i}"
-            )
-            for i, lane in enumerate(lanes)
+        # Daemons: a read that never comes back must not keep the process alive.
+        reader = threading.Thread(target=self._read, name=_READER, daemon=True)
+        writers = [
+            threading.Thread(target=self._write, args=(i,), name=_WRITER.format(i), daemon=True)
+            for i in range(len(self._outputs))
         ]
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="vmatte-compose")
-        for thread in threads:
-            thread.start()
+        frames = 0
         try:
-            frames = self._infer(items, lanes, pool)
-            for lane in lanes:
+            for thread in (reader, *writers):
+                thread.start()
+            frames = self._infer(pool)
+            for lane in self._lanes:
                 lane.close()
         except StoppedError:
-            frames = 0
+            pass
         except BaseException:
-            for lane in lanes:
-                lane.stop()
+            self._give_up()
             raise
         finally:
-            items.stop()
-            for thread in threads:
-                thread.join()
+            self._items.stop()
+            self._join(reader, writers)
             pool.shutdown(cancel_futures=True)
-        if failures:
-            raise failures[0]
+        if self._failures:
+            raise self._failures[0]
         if not frames:
             if self._stop.is_set():
                 raise KeyboardInterrupt
@@ -205,11 +221,42 @@ class Pipeline:
                 output.close()
         return frames
 
-    def _read(self, items: Channel[_Item]) -> None:
+    def _give_up(self) -> None:
+        """Let every thread end after what it is at."""
+        self._items.stop()
+        for lane in self._lanes:
+            lane.stop()
+
+    def _join(self, reader: threading.Thread, writers: list[threading.Thread]) -> None:
+        """Wait for the threads; remember those that hang.
+
+        Writers finish what they were given, unless interrupted: sinks must not be aborted while
+        they are in use, so the interrupt is raised when all have ended.
+        """
+        interrupt: KeyboardInterrupt | None = None
+        limit: float | None = None
+        for thread in [*writers, reader]:
+            if thread is reader and limit is None:
+                limit = time.monotonic() + GRACE
+            while thread.is_alive():
+                left = None if limit is None else limit - time.monotonic()
+                if left is not None and left <= 0:
+                    self._stuck.add(thread.name)
+                    break
+                try:
+                    thread.join(left)
+                except KeyboardInterrupt as e:
+                    interrupt, limit = e, time.monotonic() + GRACE
+                    self._give_up()
+        if interrupt is not None:
+            raise interrupt
+
+    def _read(self) -> None:
         """Decode and scale, ahead of inference."""
-        colour = self._source.info.colour
-        curve = tone_curve(colour.transfer) if colour.hdr else None
+        items = self._items
         try:
+            colour = self._source.info.colour
+            curve = tone_curve(colour.transfer) if colour.hdr else None
             frames = iter(self._source)
             while True:
                 with self._clock.measure("decode"):
@@ -227,13 +274,11 @@ class Pipeline:
         except BaseException as e:
             items.close(e)
 
-    def _infer(
-        self, items: Channel[_Item], lanes: list[Channel[_Job]], pool: ThreadPoolExecutor
-    ) -> int:
+    def _infer(self, pool: ThreadPoolExecutor) -> int:
         count = 0
         state: Any = None
         key: tuple[int, tuple[int, ...]] | None = None
-        for frame, rgb in items:
+        for frame, rgb in self._items:
             if self._stop.is_set():
                 break
             if key != (frame.segment, rgb.shape):
@@ -244,7 +289,7 @@ class Pipeline:
             with self._clock.measure("background"):
                 advanced = [o.compositor.advance(frame) for o in self._outputs]
             job = pool.submit(self._compose, frame, rgb, matte, advanced)
-            for lane in lanes:
+            for lane in self._lanes:
                 lane.put(job)
             count += 1
             if self._progress is not None:
@@ -262,22 +307,28 @@ class Pipeline:
                 for o, a in zip(self._outputs, advanced, strict=True)
             ]
 
-    def _write(self, index: int, lane: Channel[_Job], failures: list[BaseException]) -> None:
+    def _write(self, index: int) -> None:
         sink = self._outputs[index].sink
         try:
-            for job in lane:
+            for job in self._lanes[index]:
                 frame = job.result()[index]
                 with self._clock.measure("encode"):
                     sink.write(frame)
         except BaseException as e:
-            failures.append(e)
-            lane.stop()
+            self._failures.append(e)
+            self._give_up()
 
 
 def peak_memory() -> int | None:
     """Return the most memory this process has held so far, in bytes."""
     if sys.platform == "win32":
         return None
+    if sys.platform == "linux":
+        # Not getrusage: there a process begins with the peak of the one that started it.
+        with contextlib.suppress(OSError, StopIteration, ValueError):
+            status = Path("/proc/self/status").read_text().splitlines()
+            line = next(x for x in status if x.startswith("VmHWM:"))
+            return int(line.split()[1]) * 1024
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

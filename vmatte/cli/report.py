@@ -17,6 +17,10 @@ _EVERY = 0.5
 """Seconds between two lines of JSON progress."""
 
 
+_CLEANUP = 5.0
+"""Seconds in which clean-up is left alone."""
+
+
 class _Stoppable(Protocol):
     def stop(self) -> None: ...
 
@@ -31,6 +35,7 @@ class Reporter:
         self._task: Any = None
         self._kind = ""
         self._begin = self._last = 0.0
+        self._first = 1
 
     def __enter__(self) -> "Reporter":
         return self
@@ -78,7 +83,7 @@ class Reporter:
             self._bar.start()
         speed = ""
         if kind == "matting":
-            speed = f"{done / max(1e-6, time.monotonic() - self._begin):.1f} fps"
+            speed = f"{self._speed(done):.1f} fps"
         self._bar.update(self._task, completed=done, total=total, speed=speed)
 
     def fetch(self, done: int, total: int | None) -> None:
@@ -94,13 +99,12 @@ class Reporter:
         """Report frames done."""
         if self._quiet:
             return
-        if count == 1:
-            self._begin = time.monotonic()
+        if not self._begin:
+            self._begin, self._first = time.monotonic(), count
         if not self._json:
             self._show("matting", count, info.frames)
             return
-        seconds = time.monotonic() - self._begin
-        fps = count / seconds if seconds else 0.0
+        fps = self._speed(count)
         left = (info.frames - count) / fps if info.frames and fps else None
         self._line(
             {
@@ -111,6 +115,10 @@ class Reporter:
                 "seconds_left": left and round(left, 1),
             }
         )
+
+    def _speed(self, count: int) -> float:
+        """Frames per second since the first: that one also paid for starting up."""
+        return (count - self._first) / max(1e-6, time.monotonic() - self._begin)
 
     def _line(self, event: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -173,6 +181,7 @@ class Stop:
         """Begin with nothing attached."""
         self.asked = False
         self._target: _Stoppable | None = None
+        self._raised: float | None = None
 
     def attach(self, target: _Stoppable) -> None:
         """Let ``target`` be stopped from now on."""
@@ -183,9 +192,14 @@ class Stop:
     def now(self) -> None:
         """Stop. Where nothing runs yet, interrupt what goes on."""
         again, self.asked = self.asked, True
-        if again or self._target is None:
+        if not again and self._target is not None:
+            self._target.stop()
+            return
+        # An impatient third must not break into the clean-up that the second began.
+        now = time.monotonic()
+        if self._raised is None or now - self._raised > _CLEANUP:
+            self._raised = now
             raise KeyboardInterrupt
-        self._target.stop()
 
 
 @contextmanager

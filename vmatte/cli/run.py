@@ -233,6 +233,8 @@ def command(
         )
         reporter.summary(stats, outputs)
     if stats.interrupted:
-        print("interrupted: what was done so far is whole and playable", file=sys.stderr)
+        # With --json the summary, which says so too, is the last line.
+        if not (quiet or as_json):
+            print("interrupted: what was done so far is whole and playable", file=sys.stderr)
         return 130
     return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vmatte.errors import OptionError
+from vmatte.errors import ModelError, OptionError
 from vmatte.matting.base import Engine, Matte, Matter
 from vmatte.registry import ModelRecord, ensure_model, load_registry
 from vmatte.runtimes import RuntimeOptions
@@ -48,13 +48,13 @@ def build_matter(record: ModelRecord, path: Path, options: MatterOptions) -> Mat
     if record.family == "rvm":
         from vmatte.matting.rvm import RvmMatter
 
-        return RvmMatter(
-            record.name,
-            path,
-            options.runtime,
-            tuple(record.params["state_channels"]),
-            options.ratio,
-        )
+        channels = record.params.get("state_channels")
+        if not isinstance(channels, list | tuple) or len(channels) != 4:
+            raise ModelError(
+                f"{record.name}: its record says state_channels = {channels!r}; expected four "
+                "numbers, such as [16, 20, 40, 64]"
+            )
+        return RvmMatter(record.name, path, options.runtime, tuple(channels), options.ratio)
     from vmatte.matting.still import StillMatter, StillSpec
 
     if options.ratio is not None:
@@ -62,4 +62,8 @@ def build_matter(record: ModelRecord, path: Path, options: MatterOptions) -> Mat
     fields: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in record.params.items()
     }
-    return StillMatter(record.name, path, options.runtime, StillSpec(**fields))
+    try:
+        spec = StillSpec(**fields)
+    except TypeError as e:
+        raise ModelError(f"{record.name}: its record has unusable params ({e}); correct it") from e
+    return StillMatter(record.name, path, options.runtime, spec)

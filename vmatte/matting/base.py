@@ -1,10 +1,13 @@
 """The seam of matting: a pure step from a picture and a state to a matte and the next state."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vmatte.errors import InferenceError
+from vmatte.runtimes import Runtime
 
 S = TypeVar("S")
 
@@ -27,13 +30,38 @@ class Matte:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What really runs the network, read back from the loaded session."""
+    """What really runs the network, read back from the loaded session.
+
+    threads: None where the runtime chose and does not tell.
+    """
 
     model: str
     runtime: str
     provider: str
     precision: str
-    threads: int | None = field(default=None)
+    threads: int | None = None
+
+    @classmethod
+    def of(cls, model: str, runtime: Runtime) -> "Engine":
+        """Read back what ``runtime`` says."""
+        return cls(
+            model=model,
+            runtime=runtime.name,
+            provider=runtime.provider,
+            precision=runtime.precision,
+            threads=runtime.threads,
+        )
+
+
+def alpha_of(values: NDArray[np.float32], model: str) -> NDArray[np.float32]:
+    """Return a network's alpha as a Matte wants it. Raises InferenceError where it is no number."""
+    # One sum tells of every NaN and infinity, and costs a tenth of looking at each.
+    if not np.isfinite(values.sum()):
+        raise InferenceError(
+            f"{model} gave values that are not numbers; run it with --precision fp32 or another "
+            "--provider"
+        )
+    return np.ascontiguousarray(np.clip(values, 0, 1))
 
 
 class Matter(Protocol[S]):

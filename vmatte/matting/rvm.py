@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError, ModelError
-from vmatte.matting.base import Engine, Matte
+from vmatte.matting.base import Engine, Matte, alpha_of
 from vmatte.runtimes import RuntimeOptions, Tensor, load_runtime
 
 RvmState = tuple[Tensor, ...]
@@ -40,13 +40,8 @@ class RvmMatter:
         self._channels = state_channels
         self._ratio = ratio
         self._runtime = load_runtime(base_size_graph(path), options)
-        self._type = self._runtime.inputs["src"]
-        self.engine = Engine(
-            model=name,
-            runtime=self._runtime.name,
-            provider=self._runtime.provider,
-            precision=self._runtime.precision,
-        )
+        self._type = self._runtime.inputs["src"].dtype
+        self.engine = Engine.of(name, self._runtime)
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the frame's size times the downsample ratio."""
@@ -71,7 +66,7 @@ class RvmMatter:
         base = out[self._runtime.outputs[0]][0].astype(np.float32)
         if base.shape[1:] != rgb.shape[:2]:
             raise InferenceError(f"RVM gave {base.shape} for a picture of {rgb.shape}")
-        alpha = np.clip(base[3], 0, 1)
+        alpha = alpha_of(base[3], self.engine.model)
         residual = base[:3].transpose(1, 2, 0)
         foreground = np.clip(residual + rgb.astype(np.float32) / 255, 0, 1)
         return Matte(alpha, foreground), tuple(out[f"r{k}o"] for k in range(1, len(state) + 1))

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmatte.errors import InferenceError
-from vmatte.matting.base import Engine, Matte
+from vmatte.errors import InferenceError, ModelError
+from vmatte.matting.base import Engine, Matte, alpha_of
 from vmatte.runtimes import RuntimeOptions, load_runtime
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -35,6 +35,27 @@ class StillSpec:
     channel: int = 0
     softmax: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise ModelError on figures that no network can have."""
+        for what, value, good in (
+            ("size", self.size, _numbers(self.size, 2) and min(self.size) >= 1),
+            ("mean", self.mean, _numbers(self.mean, 3)),
+            ("std", self.std, _numbers(self.std, 3) and min(self.std) > 0),
+            ("layout", self.layout, self.layout in ("nchw", "nhwc")),
+            ("channel", self.channel, isinstance(self.channel, int) and self.channel >= 0),
+            ("softmax", self.softmax, isinstance(self.softmax, bool)),
+        ):
+            if not good:
+                raise ModelError(f"the model's record says {what} = {value!r}; correct it")
+
+
+def _numbers(value: object, count: int) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == count
+        and all(isinstance(v, int | float) for v in value)
+    )
+
 
 class StillMatter:
     """A per-frame network behind the Matter seam; its state is always None."""
@@ -43,16 +64,24 @@ class StillMatter:
         """Load the graph at ``path``."""
         self._spec = spec
         self._runtime = load_runtime(path, options)
-        self._input, self._type = next(iter(self._runtime.inputs.items()))
+        (w, h), inputs = spec.size, self._runtime.inputs
+        wanted = (1, h, w, 3) if spec.layout == "nhwc" else (1, 3, h, w)
+        self._input, first = next(iter(inputs.items()))
+        fits = len(first.shape) == 4 and all(
+            n in (None, m) for n, m in zip(first.shape, wanted, strict=True)
+        )
+        if len(inputs) != 1 or not fits:
+            self._runtime.close()
+            got = ", ".join(f"{n} {_sides(i.shape)}" for n, i in inputs.items())
+            raise ModelError(
+                f"{path}: takes {got}, but {name} is to take one picture {_sides(wanted)}; "
+                "give the family that the file belongs to, or its size"
+            )
+        self._type = first.dtype
         # One multiplication and one addition: (x / 255 - mean) / std.
         self._gain = (*(1 / (255 * s) for s in spec.std), 0.0)
         self._bias = (*(-m / s for m, s in zip(spec.mean, spec.std, strict=True)), 0.0)
-        self.engine = Engine(
-            model=name,
-            runtime=self._runtime.name,
-            provider=self._runtime.provider,
-            precision=self._runtime.precision,
-        )
+        self.engine = Engine.of(name, self._runtime)
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return the network's own size: these networks were trained on squeezed pictures."""
@@ -75,7 +104,7 @@ class StillMatter:
             maps = maps.transpose(2, 0, 1)
         if maps.ndim == 2:
             maps = maps[None]
-        if maps.shape[1:] != rgb.shape[:2]:
+        if maps.shape[1:] != rgb.shape[:2] or len(maps) <= spec.channel:
             raise InferenceError(
                 f"{self.engine.model} gave a map of {maps.shape} for a picture of {rgb.shape}; "
                 "the file does not fit its family"
@@ -83,8 +112,12 @@ class StillMatter:
         if spec.softmax:
             maps = np.exp(maps - maps.max(0))
             maps /= maps.sum(0)
-        return Matte(np.ascontiguousarray(np.clip(maps[spec.channel], 0, 1))), None
+        return Matte(alpha_of(maps[spec.channel], self.engine.model)), None
 
     def close(self) -> None:
         """Free the network."""
         self._runtime.close()
+
+
+def _sides(shape: tuple[int | None, ...]) -> str:
+    return "x".join("?" if n is None else str(n) for n in shape)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vmatte.errors import EngineError, InferenceError, ModelError
-from vmatte.runtimes.base import RuntimeOptions, Tensor
+from vmatte.runtimes.base import RuntimeOptions, Tensor, TensorSpec
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _NAMES = {
@@ -41,7 +41,12 @@ class OpenVinoRuntime:
             # An integrated GPU is often slower than the CPU, and compiles for long.
             wanted = "cpu"
             if options.require_provider:
-                wanted = next((d for d in available if d != "cpu"), "none")
+                wanted = next((d for d in available if d != "cpu"), "")
+        if not wanted:
+            raise EngineError(
+                "an accelerator is required, but there is only the CPU; install its driver and a "
+                "GPU build of onnxruntime, or run without --require-provider"
+            )
         if wanted not in available:
             raise EngineError(
                 f"OpenVINO has no device {wanted!r} here, only {', '.join(available)}; "
@@ -59,6 +64,10 @@ class OpenVinoRuntime:
         try:
             self._compiled = core.compile_model(graph, wanted.upper(), config)
             hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
+            counted = "INFERENCE_NUM_THREADS" in self._compiled.get_property("SUPPORTED_PROPERTIES")
+            self.threads: int | None = (
+                int(self._compiled.get_property("INFERENCE_NUM_THREADS")) if counted else None
+            )
         except Exception as e:
             raise EngineError(f"OpenVINO cannot run the network on {wanted}: {e}") from e
         self.provider = wanted
@@ -68,8 +77,14 @@ class OpenVinoRuntime:
                 f"OpenVINO runs in {self.precision} on this {wanted}, {options.precision} was "
                 "asked for; this machine has no units for it, choose another --precision"
             )
-        self.inputs: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
-            {i.get_any_name(): np.dtype(i.element_type.to_dtype()) for i in self._compiled.inputs}
+        self.inputs: Mapping[str, TensorSpec] = MappingProxyType(
+            {
+                i.get_any_name(): TensorSpec(
+                    np.dtype(i.element_type.to_dtype()),
+                    tuple(n.get_length() if n.is_static else None for n in i.partial_shape),
+                )
+                for i in self._compiled.inputs
+            }
         )
         self.outputs = tuple(o.get_any_name() for o in self._compiled.outputs)
         self._request = self._compiled.create_infer_request()

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from vmatte.errors import EngineError, InferenceError, ModelError
-from vmatte.runtimes.base import RuntimeOptions, Tensor
+from vmatte.runtimes.base import RuntimeOptions, Tensor, TensorSpec
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -22,6 +22,17 @@ PROVIDERS = {
 _AUTO = ("cuda", "directml", "cpu")
 """What 'auto' tries. TensorRT builds engines for minutes, CoreML rejects dynamic shapes: both
 must be asked for."""
+
+
+def accelerator() -> str | None:
+    """Return the first provider of 'auto' that is not the CPU and built in; None without one."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        return None
+    available = ort.get_available_providers()
+    return next((p for p in _AUTO if p != "cpu" and PROVIDERS[p] in available), None)
+
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
@@ -42,7 +53,7 @@ class OrtRuntime:
         available = ort.get_available_providers()
         short = options.provider
         if short == "auto":
-            short = next(p for p in _AUTO if PROVIDERS[p] in available)
+            short = accelerator() or "cpu"
         if short not in PROVIDERS:
             raise EngineError(
                 f"onnxruntime has no provider {short!r}; expected one of {', '.join(PROVIDERS)}"
@@ -55,7 +66,8 @@ class OrtRuntime:
             )
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads
-        settings.log_severity_level = 3
+        # Only what ends the process: every other failure is raised, once, and in our words.
+        settings.log_severity_level = 4
         # Waiting threads must not spin: the decoder and encoder need the cores between two frames.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         chain = [wanted] if wanted == PROVIDERS["cpu"] else [wanted, PROVIDERS["cpu"]]
@@ -68,8 +80,8 @@ class OrtRuntime:
         got = self._session.get_providers()[0]
         if got != wanted:
             raise EngineError(
-                f"asked for {wanted}, but onnxruntime fell back to {got}; check the driver and "
-                "libraries that it needs, or use --provider cpu"
+                f"{wanted} was to be used, but onnxruntime fell back to {got}; check the driver "
+                "and libraries that it needs, or use --provider cpu"
             )
         if options.require_provider and options.provider == "auto" and short == "cpu":
             raise EngineError(
@@ -77,12 +89,20 @@ class OrtRuntime:
                 "build of onnxruntime, or run without --require-provider"
             )
         self.provider = short
-        self.inputs: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
-            {i.name: np.dtype(_TYPES.get(i.type, "float32")) for i in self._session.get_inputs()}
+        # 0 stands for onnxruntime's own choice, which it does not tell.
+        self.threads: int | None = self._session.get_session_options().intra_op_num_threads or None
+        self.inputs: Mapping[str, TensorSpec] = MappingProxyType(
+            {
+                i.name: TensorSpec(
+                    np.dtype(_TYPES.get(i.type, "float32")),
+                    tuple(n if isinstance(n, int) else None for n in i.shape),
+                )
+                for i in self._session.get_inputs()
+            }
         )
         self.outputs = tuple(o.name for o in self._session.get_outputs())
-        first = next(iter(self.inputs.values()))
-        self.precision = "fp16" if first == np.float16 else "fp32"
+        half = any(i.dtype == np.float16 for i in self.inputs.values())
+        self.precision = "fp16" if half else "fp32"
         if options.precision not in ("auto", self.precision):
             raise EngineError(
                 f"onnxruntime runs this network in {self.precision}, the precision of its weights; "
