@@ -29,6 +29,8 @@ def open_source(
     """
     if start is not None and end is not None and end <= start:
         raise OptionError(f"the end, {end} s, must lie after the start, {start} s")
+    if not name:
+        raise InputError("the input's name is empty; give a file, a folder of images, or -")
     if name == "synthetic:":
         return SyntheticSource()
     if name == "-":
@@ -40,6 +42,4 @@ def open_source(
         if start is not None or end is not None:
             raise OptionError("--start and --end cut files, not images: name fewer images instead")
         return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
-    if not name:
-        raise InputError("the input's name is empty; give a file, a folder of images, or -")
     return FileSource(name, start=start, end=end, salvage=salvage)

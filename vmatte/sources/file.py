@@ -10,6 +10,7 @@ import av
 import av.container
 import av.error
 from av.filter import Graph
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vmatte.errors import DamagedMediaError, InputError, UnsupportedMediaError, mask, reading
@@ -48,7 +49,8 @@ class FileSource:
         """
         self.name = mask(name or str(file))
         self.skipped = 0
-        self._start, self._end, self._salvage = start, end, salvage
+        self._start, self._end = exact(start), exact(end)
+        self._salvage = salvage
         with reading(self.name):
             self._container = av.open(file, "r", format=format, metadata_errors="replace")
         try:
@@ -58,7 +60,8 @@ class FileSource:
             with reading(self.name):
                 first = next(self._pictures, None)
             if first is None:
-                raise UnsupportedMediaError(
+                kind = DamagedMediaError if self.skipped else UnsupportedMediaError
+                raise kind(
                     f"{self.name}: not one frame could be decoded ({self.skipped} damaged)"
                     + (f" between {start} s and {end} s" if start or end else "")
                     + "; try to play it, or give another file"
@@ -84,7 +87,8 @@ class FileSource:
             )
         stream = videos[0]
         width, height = stream.codec_context.width, stream.codec_context.height
-        check_size(self.name, width, height)
+        if width and height:  # Else decoding tells it.
+            check_size(self.name, width, height)
         stream.thread_type = "AUTO"
         return stream
 
@@ -116,6 +120,9 @@ class FileSource:
                     continue
                 yield picture
         expected = stream.frames
+        if "mov" in container.format.name:
+            # An edit list may show fewer than are stored.
+            expected = min(expected, len(stream.index_entries))
         if self._start is None and seen < expected and not self._salvage:
             raise DamagedMediaError(
                 f"{self.name}: ends early: {seen} of {expected} frames are there; "
@@ -136,7 +143,8 @@ class FileSource:
             filters.append(("format", self._format_after(picture)))
             assert self._stream.time_base is not None
             self._graph = _graph(picture, self._stream.time_base, filters)
-        self._shape = (picture.width, picture.height, picture.format.name)
+        self._shape = self._last_shape = (picture.width, picture.height, picture.format.name)
+        self._scaler = VideoReformatter()
 
     def _format_after(self, picture: av.VideoFrame) -> str:
         native = self._native
@@ -155,14 +163,14 @@ class FileSource:
         yield from self._filtered(None)
 
     def _filtered(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
-        if (
-            picture is not None
-            and (picture.width, picture.height, picture.format.name) != self._shape
-        ):
-            self._changed = True
-            time = picture.pts, picture.time_base
-            picture = picture.reformat(*self._shape)
-            picture.pts, picture.time_base = time
+        if picture is not None:
+            shape = picture.width, picture.height, picture.format.name
+            self._changed |= shape != self._last_shape
+            self._last_shape = shape
+            if shape != self._shape:
+                time = picture.pts, picture.time_base
+                picture = self._scaler.reformat(picture, *self._shape)
+                picture.pts, picture.time_base = time
         # Kept here: the source may be closed while this generator waits.
         graph = self._graph
         if graph is None:
@@ -196,13 +204,13 @@ class FileSource:
         zero = Fraction(container.start_time or 0, av.time_base)
         self._zero = zero
         # A trimmed clip begins at zero: its own offset would only delay the picture.
-        shift = zero + Fraction(self._start).limit_denominator(10**6) if self._start else None
+        shift = zero + self._start if self._start else None
         self._shift = math.ceil(shift / self._time_base) if shift is not None else 0
         duration = container.duration / av.time_base if container.duration else None
         frames = stream.frames or None
         rate = stream.average_rate or stream.guessed_rate
         if duration and (self._start or self._end):
-            duration = max(0.0, min(self._end or duration, duration) - (self._start or 0))
+            duration = max(0.0, min(float(self._end or duration), duration) - (self._start or 0))
             frames = None
         if frames is None and duration and rate:
             frames = round(duration * float(rate))
@@ -223,8 +231,8 @@ class FileSource:
             rotation=self.rotation,
             deinterlaced=self._interlaced,
             container=path if carried and not still else None,
-            start=self._start,
-            end=self._end,
+            start=None if self._start is None else float(self._start),
+            end=None if self._end is None else float(self._end),
             notes=tuple(notes),
         )
 
@@ -277,6 +285,11 @@ class FileSource:
             self._pictures.close()  # type: ignore[attr-defined]
         self._first = self._graph = None
         self._container.close()
+
+
+def exact(seconds: float | None) -> Fraction | None:
+    """Return the time that a decimal such as 0.4 means: as a float it is a little more."""
+    return None if seconds is None else Fraction(seconds).limit_denominator(10**6)
 
 
 def check_size(name: str, width: int, height: int) -> None:

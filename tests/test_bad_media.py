@@ -1,0 +1,278 @@
+"""Bad input: each a typed error of one line that says what to do, or skipped and counted."""
+
+import os
+import struct
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media import SIZE, Sound, damage, decode, make_image, make_video, truncate, y4m
+from vmatte.errors import (
+    DamagedMediaError,
+    InputError,
+    InputNotFoundError,
+    OptionError,
+    UnsupportedMediaError,
+)
+from vmatte.frames import Frame
+from vmatte.sources import FileSource, open_source
+
+
+def read(path: Path | str, **options: object) -> tuple[FileSource, list[Frame]]:
+    """All frames, and the closed source."""
+    source = open_source(str(path), **options)  # type: ignore[arg-type]
+    try:
+        return source, list(source)  # type: ignore[return-value]
+    finally:
+        source.close()
+
+
+def _sound_only(d: Path) -> Path:
+    with av.open(str(make_video(d / "v.mp4", sounds=[Sound()]))) as source:
+        with av.open(str(d / "a.m4a"), "w", format="mp4") as output:
+            stream = output.add_stream_from_template(source.streams.audio[0])
+            for packet in source.demux(source.streams.audio[0]):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+    return d / "a.m4a"
+
+
+def _no_frames(d: Path) -> Path:
+    return make_video(d / "a.mp4", times=[])
+
+
+def _headless(d: Path) -> Path:
+    return truncate(make_video(d / "a.mp4", times=range(40)), 0.6)
+
+
+def _text(d: Path) -> Path:
+    (d / "a.mp4").write_text("This is no video.\n" * 40)
+    return d / "a.mp4"
+
+
+def _text_art(d: Path) -> Path:
+    (d / "a.ans").write_text("\x1b[31mThis is no video.\n" * 40)
+    return d / "a.ans"
+
+
+def _subtitles(d: Path) -> Path:
+    (d / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    return d / "a.srt"
+
+
+def _empty(d: Path) -> Path:
+    (d / "a.mp4").touch()
+    return d / "a.mp4"
+
+
+def _huge(d: Path) -> Path:
+    (d / "a.y4m").write_bytes(y4m(1).replace(b"W96 H64", b"W16000 H16000"))
+    return d / "a.y4m"
+
+
+def _huge_image(d: Path) -> Path:
+    """A PNG that claims 60,000 x 60,000 pixels."""
+    data = bytearray(make_image(d / "a.png").read_bytes())
+    data[16:24] = struct.pack(">II", 60000, 60000)
+    (d / "a.png").write_bytes(data)
+    return d / "a.png"
+
+
+def _nothing_sized(d: Path) -> Path:
+    data = bytearray(make_image(d / "a.png").read_bytes())
+    data[16:24] = struct.pack(">II", 0, 0)
+    (d / "a.png").write_bytes(data)
+    return d / "a.png"
+
+
+def _noise(d: Path) -> Path:
+    data = np.random.default_rng(1).integers(0, 256, 30000, np.uint8).tobytes()
+    (d / "a.mkv").write_bytes(data)
+    return d / "a.mkv"
+
+
+def _no_images(d: Path) -> Path:
+    (d / "a.txt").touch()
+    return d
+
+
+BAD = {
+    "missing": (lambda d: d / "no.mp4", InputNotFoundError, "check the path"),
+    "folder-without-images": (_no_images, InputError, "a folder without images"),
+    "pattern-without-images": (lambda d: d / "%06d.png", InputNotFoundError, "pattern"),
+    "text": (_text, InputError, "give a"),
+    "text-art": (_text_art, UnsupportedMediaError, "holds no video"),
+    "subtitles": (_subtitles, UnsupportedMediaError, "only subtitle"),
+    "empty": (_empty, DamagedMediaError, "give another file"),
+    "noise": (_noise, InputError, "give a"),
+    "truncated-before-its-index": (_headless, DamagedMediaError, "give another file"),
+    "no-frames": (_no_frames, InputError, "give a"),
+    "sound-only": (_sound_only, UnsupportedMediaError, "only audio"),
+    "one-pixel": (
+        lambda d: make_image(d / "a.png", size=(1, 1)),
+        UnsupportedMediaError,
+        "1x1; expected at least 16 pixels a side",
+    ),
+    "no-pixels": (_nothing_sized, DamagedMediaError, "give another file"),
+    "huge": (_huge, UnsupportedMediaError, "16000x16000; expected"),
+    "huge-image": (_huge_image, DamagedMediaError, "give another file"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input(kind: str, tmp_path: Path) -> None:
+    make, error, words = BAD[kind]
+    path = make(tmp_path)
+    begin = time.monotonic()
+    with pytest.raises(error) as caught:
+        read(path)
+    message = str(caught.value)
+    assert type(caught.value) is error or error is InputError
+    assert words in message
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    assert len(message) < 300
+    assert time.monotonic() - begin < 3
+
+
+def test_bad_input_empty_name() -> None:
+    with pytest.raises(InputError, match="name is empty"):
+        read("")
+
+
+def test_password_in_a_url_is_masked() -> None:
+    with pytest.raises(InputError) as caught:
+        read("http://user:secret@127.0.0.1:1/clip.mp4")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_not_permitted(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    path.chmod(0)
+    with pytest.raises(InputError, match="permissions"):
+        read(path)
+
+
+def test_a_damaged_middle_is_skipped_and_counted(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", times=range(40), options={"g": "5", "bf": "0"})
+    clean = decode(path)
+    source, frames = read(damage(path, 0.48, 0.50))
+    assert source.skipped >= 1
+    assert len(frames) + source.skipped >= 40 - 5
+    assert 30 <= len(frames) < 40
+    by_time = {p.pts: p.to_ndarray() for p in clean}
+    equal = sum(np.array_equal(by_time[f.pts][:64], f.planes[0]) for f in frames)
+    assert equal >= 30
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_file_that_ends_early(share: float, tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", times=range(60), file_options={"movflags": "faststart"})
+    truncate(path, share)
+    with pytest.raises(DamagedMediaError, match=r"ends early: \d+ of 60 .* --salvage"):
+        read(path)
+    _, frames = read(path, salvage=True)
+    assert 60 * share * 0.5 < len(frames) < 60
+    assert [f.pts for f in frames] == sorted({f.pts for f in frames})
+
+
+def test_the_part_that_is_whole_of_a_file_that_ends_early(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", times=range(60), file_options={"movflags": "faststart"})
+    truncate(path, 0.7)
+    _, frames = read(path, end=0.4)
+    assert len(frames) == 10
+
+
+def test_a_size_that_changes(tmp_path: Path) -> None:
+    """The first size stays, and temporal state is not carried over the change."""
+    first = make_video(tmp_path / "1.ts", times=range(10), options={"bf": "0"})
+    second = make_video(tmp_path / "2.ts", times=range(10, 20), size=(128, 96), options={"bf": "0"})
+    path = tmp_path / "a.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    source, frames = read(path)
+    assert source.info.size == SIZE
+    assert {(f.width, f.height) for f in frames} == {SIZE}
+    assert len(frames) >= 19
+    segments = [f.segment for f in frames]
+    assert segments[0] == 0 and segments[-1] == 1
+    assert segments.index(1) == 10
+
+
+def test_times_that_repeat_are_counted_and_never_go_back(tmp_path: Path) -> None:
+    path = make_video(
+        tmp_path / "a.mkv", codec="ffv1", times=[0, 1, 1, 2, 3], time_base=Fraction(1, 25)
+    )
+    source, frames = read(path)
+    assert [f.time for f in frames] == [Fraction(i, 25) for i in range(4)]
+    assert source.skipped == 1
+
+
+@pytest.mark.parametrize("bf", ["0", "2"])
+def test_times_that_are_missing(bf: str, tmp_path: Path) -> None:
+    """A bare H.264 stream has none; AVI has none for B-frames."""
+    for path in (
+        make_video(tmp_path / "a.h264", times=range(10), options={"bf": bf}),
+        make_video(tmp_path / "a.avi", codec="mpeg4", times=range(10), options={"bf": bf}),
+    ):
+        source, frames = read(path)
+        times = [f.time - frames[0].time for f in frames]
+        assert times == [Fraction(i, 25) for i in range(10)], path.suffix
+        assert source.skipped == 0
+
+
+def test_a_file_shortened_by_its_edit_list_is_not_one_that_ends_early(tmp_path: Path) -> None:
+    """Phones and editors trim without rewriting: samples stay that are not shown."""
+    path = make_video(
+        tmp_path / "a.mp4",
+        times=range(40),
+        options={"g": "10", "bf": "2"},
+        file_options={"movie_timescale": "1000"},
+    )
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    assert struct.unpack_from(">I", data, at) == (1600,)
+    struct.pack_into(">I", data, at, 800)
+    path.write_bytes(data)
+    assert len(decode(path)) == 20
+    _, frames = read(path)
+    assert len(frames) == 20
+
+
+def test_images_of_several_sizes(tmp_path: Path) -> None:
+    make_image(tmp_path / "1.png")
+    make_image(tmp_path / "2.png", size=(48, 48))
+    with pytest.raises(UnsupportedMediaError, match="48x48, the images before it are 96x64"):
+        read(tmp_path)
+
+
+def test_a_bad_image_in_a_folder(tmp_path: Path) -> None:
+    make_image(tmp_path / "1.png")
+    (tmp_path / "2.png").write_text("no picture")
+    with pytest.raises(DamagedMediaError, match="2.png"):
+        read(tmp_path)
+
+
+def test_an_end_before_the_start(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="must lie after"):
+        open_source("a.mp4", start=2, end=1)
+
+
+def test_a_start_after_the_end_of_the_file(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4")
+    assert read(path, start=9)[1] == []
+
+
+def test_standard_input_that_stops_in_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    class Stdin:
+        buffer = io.BytesIO(y4m(5)[:-100])
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    _, frames = read("-")
+    assert len(frames) == 4
