@@ -84,7 +84,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(packed: Path, out: Path, *more: str) -> list[str]:
-    small = ["--frames", "8", "--area", "4096", "--no-bf16", "--device", "cpu", "--threads", "2"]
+    small = ["--frames", "8", "--area", "4096", "--no-bf16", "--device", "cpu", "--threads", "1"]
     checks = ["--check-batches", "1", "--log-every", "1000"]
     return ["--pack", str(packed), "--out", str(out), *small, *checks, *more]
 
