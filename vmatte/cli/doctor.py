@@ -138,8 +138,9 @@ def _runtimes() -> Iterator[Finding]:
         )
         return
     try:
-        import openvino as ov
+        from vmatte.runtimes.openvino import import_openvino
 
+        ov = import_openvino()
         core = ov.Core()
         units = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         bf16 = "with" if "BF16" in units else "without"

@@ -1,5 +1,8 @@
 """OpenVINO behind the Runtime seam."""
 
+import importlib
+import io
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +24,22 @@ _NAMES = {
 }
 
 
+def import_openvino() -> Any:
+    """Import OpenVINO without its reporting: on import it would tell its maker, over the network.
+
+    It has a stand-in for where the package that reports is not installed.
+    """
+    if "openvino" not in sys.modules:
+        absent = "openvino_telemetry" not in sys.modules
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        try:
+            importlib.import_module("openvino")
+        finally:
+            if absent:
+                del sys.modules["openvino_telemetry"]
+    return sys.modules["openvino"]
+
+
 class OpenVinoRuntime:
     """A network in OpenVINO. See Runtime."""
 
@@ -32,8 +51,7 @@ class OpenVinoRuntime:
         Raises EngineError where device or precision cannot be had, ModelError where the file is
         not a graph that OpenVINO can load.
         """
-        import openvino as ov
-
+        ov = import_openvino()
         core = ov.Core()
         available = [d.split(".")[0].lower() for d in core.available_devices]
         wanted = options.provider
@@ -58,9 +76,14 @@ class OpenVinoRuntime:
         if options.precision != "auto":
             config["INFERENCE_PRECISION_HINT"] = _HINTS[options.precision]
         try:
-            graph = core.read_model(model)
+            # Core.read_model would also try other formats, and complain of each on stderr.
+            reader = ov.frontend.FrontEndManager().load_by_framework("onnx")
+            given = io.BytesIO(model) if isinstance(model, bytes) else str(model)
+            graph = reader.convert(reader.load(given))
         except Exception as e:
             raise ModelError(f"OpenVINO cannot load the network: {e}") from e
+        if not graph.inputs or not graph.outputs:
+            raise ModelError("OpenVINO cannot load the network: the file is empty")
         try:
             self._compiled = core.compile_model(graph, wanted.upper(), config)
             hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")

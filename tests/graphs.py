@@ -1,0 +1,162 @@
+"""Tiny ONNX graphs that stand in for model weights: right signature, no knowledge.
+
+Each computes something plain from brightness, so that a test can say what must come out.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+F32, F16 = TensorProto.FLOAT, TensorProto.FLOAT16
+MOBILENETV3, RESNET50 = (16, 20, 40, 64), (16, 32, 64, 128)
+OPSET = 17
+
+
+class Builder:
+    """Collects nodes and initializers under names of its own."""
+
+    def __init__(self, element: int = F32) -> None:
+        self.element = element
+        self.dtype: Any = np.float16 if element == F16 else np.float32
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, value: Any, dtype: Any = None) -> str:
+        name = f"c{len(self.constants)}"
+        array = np.asarray(value, dtype or self.dtype)
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, op: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        name = out or f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
+        return name
+
+    def conv(self, x: str, weights: Any, **attributes: Any) -> str:
+        return self.add("Conv", x, self.constant(weights), **attributes)
+
+    def save(self, path: Path, inputs: Sequence[Any], outputs: Sequence[Any]) -> Path:
+        graph = helper.make_graph(self.nodes, "stand-in", inputs, outputs, self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+        model.ir_version = 9
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, str(path))
+        return path
+
+
+def value(name: str, shape: Sequence[Any], element: int = F32) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, element, list(shape))
+
+
+def rvm(
+    path: Path, *, channels: tuple[int, ...] = MOBILENETV3, half: bool = False, decoy: bool = True
+) -> Path:
+    """Write a look-alike of RVM's release graphs.
+
+    Official names; states at 1/2 .. 1/16 (rounded up), each half of itself plus the picture; base
+    alpha = mean RGB plus a twentieth of the mean of r1, foreground residual 0.1, 0, -0.1; a
+    refiner at full size with a second Conv of the same shape as the projection, ``decoy``.
+    """
+    element = F16 if half else F32
+    b = Builder(element)
+    # Resize wants float32 scales; the ratio stays float32 in half precision too.
+    scales = b.add("Concat", b.constant([1, 1], np.float32), "downsample_ratio",
+                   "downsample_ratio", axis=0)  # fmt: skip
+    small = b.add("Resize", "src", "", scales, mode="linear")
+    gray = b.conv(small, np.full((1, 3, 1, 1), 1 / 3))
+    level, states = gray, []
+    for k, count in enumerate(channels, 1):
+        # ceil(n / 2) at each level, as strided convolutions with padding give it.
+        level = b.add("MaxPool", level, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+        wide = b.conv(level, np.ones((count, 1, 1, 1)))
+        kept = b.add("Mul", f"r{k}i", b.constant(0.5))
+        states.append(b.add("Add", wide, kept, out=f"r{k}o"))
+    memory = b.add("ReduceMean", "r1o", axes=[1, 2, 3], keepdims=1)
+    trace = b.add("Mul", memory, b.constant(0.05))
+    bright = b.add("Add", gray, trace)
+    features = b.conv(bright, np.ones((16, 1, 1, 1)))
+    weights = np.zeros((4, 16, 1, 1))
+    weights[3] = 1 / 16
+    bias = b.constant([0.1, 0, -0.1, 0])
+    projected = b.add("Conv", features, b.constant(weights), bias, out="projected")
+    size = b.add("Shape", "src")
+    batch = b.add("Slice", size, b.constant([0], np.int64), b.constant([1], np.int64))
+    sides = b.add("Slice", size, b.constant([2], np.int64), b.constant([4], np.int64))
+    target = b.add("Concat", batch, b.constant([4], np.int64), sides, axis=0)
+    large = b.add("Resize", projected, "", "", target, mode="linear")
+    if decoy:
+        again = b.conv(large, np.ones((16, 4, 1, 1)))
+        other = b.conv(again, np.zeros((4, 16, 1, 1)))
+        large = b.add("Add", large, other)
+    colour = b.add("Slice", large, *(b.constant([n], np.int64) for n in (0, 3, 1)))
+    alpha = b.add("Slice", large, *(b.constant([n], np.int64) for n in (3, 4, 1)))
+    low, high = b.constant(0), b.constant(1)
+    b.add("Clip", b.add("Add", colour, "src"), low, high, out="fgr")
+    b.add("Clip", alpha, low, high, out="pha")
+    batched = [None, None, None, None]
+    inputs = [value("src", ["b", 3, "h", "w"], element)]
+    inputs += [value(f"r{k}i", batched, element) for k in range(1, 5)]
+    inputs += [value("downsample_ratio", [1])]
+    outputs = [value(n, [None, c, None, None], element) for n, c in (("fgr", 3), ("pha", 1))]
+    outputs += [value(f"r{k}o", [None, c, None, None], element) for k, c in enumerate(channels, 1)]
+    return b.save(path, inputs, outputs)
+
+
+def _still(path: Path, size: tuple[int, int], outputs: int, mean: float, gain: float) -> Path:
+    """Alpha = the mean of the three channels of the picture as it was before normalisation."""
+    w, h = size
+    b = Builder()
+    gray = b.conv("input.1", np.full((1, 3, 1, 1), gain / 3))
+    shifted = b.add("Add", gray, b.constant(mean))
+    names = [b.add("Identity", shifted, out="d0")]
+    # The side outputs differ from the first: taking the wrong one must show.
+    names += [b.add("Mul", shifted, b.constant(0), out=f"d{i}") for i in range(1, outputs)]
+    return b.save(path, [value("input.1", [1, 3, h, w])], [value(n, [1, 1, h, w]) for n in names])
+
+
+def u2net(path: Path) -> Path:
+    """Write a stand-in for U²-Net: 320 x 320, seven outputs."""
+    return _still(path, (320, 320), 7, 0.449, 0.226)
+
+
+def isnet(path: Path) -> Path:
+    """Write a stand-in for ISNet: 1024 x 1024."""
+    return _still(path, (1024, 1024), 6, 0.5, 1.0)
+
+
+def mediapipe(path: Path, size: tuple[int, int] = (256, 256)) -> Path:
+    """Write a stand-in for MediaPipe selfie segmentation: NHWC, one channel."""
+    w, h = size
+    b = Builder()
+    b.add("ReduceMean", "input_1", axes=[3], keepdims=1, out="activation_10")
+    return b.save(path, [value("input_1", [1, h, w, 3])], [value("activation_10", [1, h, w, 1])])
+
+
+def pphumanseg(path: Path) -> Path:
+    """Write a stand-in for PP-HumanSeg: background and person, the second is brightness."""
+    b = Builder()
+    gray = b.conv("x", np.full((1, 3, 1, 1), 0.5 / 3))
+    person = b.add("Add", gray, b.constant(0.5))
+    b.add("Concat", b.add("Sub", b.constant(1), person), person, axis=1, out="y")
+    return b.save(path, [value("x", [1, 3, 192, 192])], [value("y", [1, 2, 192, 192])])
+
+
+def plain(path: Path, *, broken: bool = False) -> Path:
+    """Write y = 2x over any [n, 3]; ``broken``: loads, but runs for n = 5 alone."""
+    b = Builder()
+    doubled = b.add("Mul", "x", b.constant(2), out=None if broken else "y")
+    if broken:
+        b.add("Add", doubled, b.constant(np.ones((5, 3))), out="y")
+    return b.save(path, [value("x", ["n", 3])], [value("y", [None, 3])])
+
+
+STILLS: dict[str, Callable[[Path], Path]] = {
+    "u2net": u2net,
+    "isnet": isnet,
+    "mediapipe": mediapipe,
+    "pphumanseg": pphumanseg,
+}
