@@ -22,6 +22,7 @@ from media import (
     orient,
     times_of,
 )
+
 from vmatte.frames import FULL, LIMITED, Frame
 from vmatte.sources import FileSource
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media import SIZE, SPARSE, Sound, make_image, make_video, picture_of, y4m
+
 from vmatte.frames import Frame, from_array
 from vmatte.sources import FileSource, FrameSource, ImagesSource, SyntheticSource, open_source
 from vmatte.testing import ListSource

@@ -64,7 +64,7 @@ class Codec:
         return [f for f in self.formats if f in _ALPHA_ONLY or (f in FORMATS and FORMATS[f].alpha)]
 
 
-_ALPHA_ONLY = {"argb", "bgra", "rgba"}
+_ALPHA_ONLY = {"argb", "bgra", "rgba", "pal8"}
 _8 = ("yuv420p", "yuv422p", "yuv444p")
 _10 = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 _12 = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
@@ -168,14 +168,13 @@ CODECS: Mapping[str, Codec] = {
         options={"level": "3", "slicecrc": "1"},
     ),
     "qtrle": Codec(encoder="qtrle", containers=("mov",), formats=("rgb24", "argb"), delivery=False),
-    "gif": Codec(encoder="gif", containers=("gif",), formats=("bgra",)),
+    "gif": Codec(encoder="gif", containers=("gif",), formats=("pal8",)),
     "webp": Codec(
         encoder="libwebp_anim",
         containers=("webp",),
         formats=("bgra", "yuv420p"),
         quality="quality",
         crf=80,
-        options={"loop": "0"},
     ),
 }
 """Formats: FFmpeg's lists for these encoders, less what no player shows."""

@@ -55,7 +55,7 @@ class FileSink:
     def _begin(
         self, path: Path, container: str, codec: Codec, format: str, info: StreamInfo
     ) -> None:
-        self._output = av.open(str(path), "w", format=container)
+        self._output = av.open(str(path), "w", format=container, options=_muxing(container, info))
         self._stream = add_video(self._output, codec, format, self._encoding, info)
         self._target = encoded_colour(info, format)
         self._palette = _Palette(info) if codec.encoder == "gif" else None
@@ -68,10 +68,11 @@ class FileSink:
             self._side = SideStreams(info.container, info.start, info.end)
             self._side.add_to(self._output, container)
             self.notes += self._side.notes
-        self._first = True
+        self._count = 0
 
     def write(self, frame: Frame) -> None:
         """Encode one frame."""
+        self._count += 1
         with writing(self.name):
             if self._palette is not None:
                 pictures = self._palette.apply(frame)
@@ -95,6 +96,9 @@ class FileSink:
             return
         with writing(self.name):
             for packet in self._stream.encode(None):
+                if self._count <= 2:
+                    # x265 4 leaves this uninitialised for so few frames.
+                    packet.dts = packet.pts
                 self._mux(packet)
             if self._side is not None:
                 self._side.finish(self._output.mux)
@@ -118,6 +122,14 @@ class FileSink:
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
             self._temporary = None
+
+
+def _muxing(container: str, info: StreamInfo) -> dict[str, str]:
+    if container in ("mp4", "mov"):
+        # By default a start offset is rounded to milliseconds.
+        rate = info.time_base.denominator
+        return {"movie_timescale": str(rate * -(-1000 // rate))}
+    return {"loop": "0"} if container == "webp" else {}
 
 
 class StreamSink:
