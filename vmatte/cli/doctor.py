@@ -115,8 +115,9 @@ def _has(distribution: str) -> bool:
 
 def _runtimes() -> Iterator[Finding]:
     try:
-        import onnxruntime as ort
+        from vmatte.runtimes.ort import import_onnxruntime
 
+        ort = import_onnxruntime()
         providers = ", ".join(ort.get_available_providers())
         yield Finding("onnxruntime", "ok", f"{ort.__version__}, {providers}")
     except ImportError as e:

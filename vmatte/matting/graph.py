@@ -8,8 +8,8 @@ import onnx
 def cut(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     """Return the part of ``model`` that ``outputs`` depend on, with these tensors as its outputs.
 
-    The names must be produced by nodes of the main graph. Inputs that nothing needs any more are
-    dropped with the nodes.
+    The names must be produced by nodes of the main graph, and be maps of four dimensions. Inputs
+    that nothing needs any more are dropped with the nodes.
     """
     graph = model.graph
     producer = {name: node for node in graph.node for name in node.output}
@@ -32,7 +32,7 @@ def cut(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     element = graph.input[0].type.tensor_type.elem_type
     for name in outputs:
         new.output.append(
-            known.get(name) or onnx.helper.make_tensor_value_info(name, element, None)
+            known.get(name) or onnx.helper.make_tensor_value_info(name, element, [None] * 4)
         )
     result = onnx.ModelProto()
     result.CopyFrom(model)

@@ -1,8 +1,10 @@
 """onnxruntime behind the Runtime seam."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +26,21 @@ _AUTO = ("cuda", "directml", "cpu")
 must be asked for."""
 
 
+def import_onnxruntime() -> Any:
+    """Import onnxruntime without its reporting, unless the user set ORT_DISABLE_TELEMETRY.
+
+    Its official builds keep a device identifier and events on disk and send them to their maker.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 def accelerator() -> str | None:
     """Return the first provider of 'auto' that is not the CPU and built in; None without one."""
     try:
-        import onnxruntime as ort
+        ort = import_onnxruntime()
     except ImportError:
         return None
     available = ort.get_available_providers()
@@ -48,8 +61,7 @@ class OrtRuntime:
         Raises EngineError where provider or precision cannot be had, ModelError where the file is
         not a graph that onnxruntime can load.
         """
-        import onnxruntime as ort
-
+        ort = import_onnxruntime()
         available = ort.get_available_providers()
         short = options.provider
         if short == "auto":

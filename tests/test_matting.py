@@ -1,0 +1,181 @@
+"""Files and records that are not what they should be, and where the RVM graph is cut."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import graphs
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from vmatte.errors import InferenceError, ModelError, OptionError
+from vmatte.frames import from_array
+from vmatte.matting import Matter, MatterOptions, build_matter
+from vmatte.matting.graph import cut, first_convolution
+from vmatte.matting.rvm import base_size_graph
+from vmatte.refine import RefineOptions, refine
+from vmatte.registry import ModelRecord, find_places, load_registry
+from vmatte.runtimes import RuntimeOptions, load_runtime
+
+FP32 = RuntimeOptions(runtime="onnxruntime", precision="fp32")
+
+
+def record(name: str) -> ModelRecord:
+    return load_registry(find_places(Path("/nowhere"))).get(name)
+
+
+def load(path: Path, record: ModelRecord) -> Matter[Any]:
+    return build_matter(record, path, MatterOptions(runtime=FP32))
+
+
+def test_a_file_of_another_family(tmp_path: Path) -> None:
+    paths = {"rvm_mobilenetv3": graphs.rvm(tmp_path / "a.onnx")}
+    for name, file in (("u2netp", "u2net"), ("mediapipe_selfie", "mediapipe")):
+        paths[name] = graphs.STILLS[file](tmp_path / f"{file}.onnx")
+    for wanted in [*paths, "isnet-general-use", "mediapipe_selfie_landscape"]:
+        for given, path in paths.items():
+            if wanted != given:
+                with pytest.raises(ModelError, match=r"family|not an RVM graph"):
+                    build_matter(record(wanted), path, MatterOptions())
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x07" * 99])
+def test_a_file_that_is_no_graph(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    for name in ("rvm_mobilenetv3", "u2netp"):
+        with pytest.raises(ModelError):
+            build_matter(record(name), path, MatterOptions())
+
+
+def own(family: str, **params: Any) -> ModelRecord:
+    return ModelRecord(
+        name="mine", family=family, file="a", sha256="0" * 64, licence="MIT", params=params
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        own("u2net"),
+        own("u2net", size=[320], mean=[0, 0, 0]),
+        own("u2net", size=[320, 320], std=[1, 1, 0]),
+        own("u2net", size=[320, 320], layout="hwc"),
+        own("u2net", size=[320, 320], channel=-1),
+        own("u2net", size=[320, 320], colour="red"),
+        own("rvm"),
+        own("rvm", state_channels=[16, 20]),
+    ],
+    ids=lambda r: str(dict(r.params)),
+)
+def test_a_record_that_is_wrong(tmp_path: Path, wrong: ModelRecord) -> None:
+    with pytest.raises(ModelError, match="record"):
+        build_matter(wrong, graphs.u2net(tmp_path / "u.onnx"), MatterOptions())
+
+
+def test_a_channel_that_is_not_there(tmp_path: Path) -> None:
+    path = graphs.u2net(tmp_path / "u.onnx")
+    matter = build_matter(own("u2net", size=[320, 320], channel=1), path, MatterOptions())
+    with pytest.raises(InferenceError, match="family"):
+        matter.step(np.zeros((320, 320, 3), np.uint8), None)
+
+
+def test_values_that_are_not_numbers(tmp_path: Path) -> None:
+    """Half precision overflows; such a matte must not reach the picture or the next state."""
+    path = graphs.pphumanseg(tmp_path / "n.onnx")
+    record = own("x", size=[192, 192], mean=[math.nan, 0, 0], channel=1)
+    matter = build_matter(record, path, MatterOptions(runtime=FP32))
+    with pytest.raises(InferenceError, match="not numbers"):
+        matter.step(np.zeros((192, 192, 3), np.uint8), None)
+
+
+def picture(size: tuple[int, int]) -> NDArray[np.uint8]:
+    w, h = size
+    y, x = np.mgrid[:h, :w]
+    rgb = np.dstack([x * 200 / w, y * 200 / h, 128 + 0 * x])
+    return rgb.astype(np.uint8)
+
+
+def test_a_wrong_state_is_typed(tmp_path: Path) -> None:
+    matter = load(graphs.rvm(tmp_path / "r.onnx"), record("rvm_mobilenetv3"))
+    with pytest.raises(InferenceError):
+        matter.step(picture((64, 64)), matter.start(32, 32))
+
+
+def test_ratio_is_for_rvm(tmp_path: Path) -> None:
+    path = graphs.rvm(tmp_path / "r.onnx")
+    half = MatterOptions(ratio=0.5)
+    assert build_matter(record("rvm"), path, half).working_size(75, 40) == (38, 20)
+    whole = load(path, record("rvm"))
+    for size, wanted in {(1920, 1080): (512, 288), (512, 300): (512, 300), (99, 7): (99, 7),
+                         (1080, 1920): (288, 512), (100000, 16): (512, 1)}.items():  # fmt: skip
+        assert whole.working_size(*size) == wanted
+    with pytest.raises(OptionError, match="fixed size"):
+        build_matter(record("u2netp"), graphs.u2net(tmp_path / "u.onnx"), half)
+    for ratio in (0, 1.01, -1):
+        with pytest.raises(OptionError, match="ratio"):
+            MatterOptions(ratio=ratio)
+
+
+def whole_graph(path: Path, rgb: NDArray[np.uint8], channels: tuple[int, ...]) -> Any:
+    """Run the graph as published, at ratio 1, for one frame."""
+    runtime = load_runtime(path, FP32)
+    src = rgb.transpose(2, 0, 1)[None].astype(np.float32) / 255
+    zeros = [np.zeros((1, c, 1, 1), np.float32) for c in channels]
+    h, w = rgb.shape[:2]
+    zeros = [
+        np.zeros((1, c, math.ceil(h / 2**k), math.ceil(w / 2**k)), np.float32)
+        for k, c in enumerate(channels, 1)
+    ]
+    feeds = {f"r{k}i": r for k, r in enumerate(zeros, 1)}
+    out = runtime.run({"src": src, **feeds, "downsample_ratio": np.ones(1, np.float32)})
+    return out["pha"][0, 0], out["fgr"][0].transpose(1, 2, 0)
+
+
+def test_the_cut_takes_the_first_projection(tmp_path: Path) -> None:
+    """The refiner's own, later, would give other values: here none at all."""
+    matter = load(graphs.rvm(tmp_path / "r.onnx"), record("rvm_mobilenetv3"))
+    rgb = picture((90, 50))
+    matte, _ = matter.step(rgb, matter.start(90, 50))
+    alpha, foreground = whole_graph(tmp_path / "r.onnx", rgb, graphs.MOBILENETV3)
+    assert alpha.std() > 0.1
+    np.testing.assert_allclose(matte.alpha, alpha, atol=1e-5)
+    assert matte.foreground is not None
+    np.testing.assert_allclose(matte.foreground, foreground, atol=1e-5)
+    shift = matte.foreground[25, 45] - rgb[25, 45] / 255
+    np.testing.assert_allclose(shift, [0.1, 0, -0.1], atol=1e-5)
+
+
+def test_the_cut_graph_is_smaller(tmp_path: Path) -> None:
+    model = onnx.load(graphs.rvm(tmp_path / "r.onnx"))
+    small = onnx.load_from_string(base_size_graph(tmp_path / "r.onnx"))
+    onnx.checker.check_model(small)
+    assert [o.name for o in small.graph.output] == ["projected", "r1o", "r2o", "r3o", "r4o"]
+    assert len(small.graph.node) < len(model.graph.node) - 10
+    assert len(small.graph.initializer) < len(model.graph.initializer)
+    # Nothing of the original may have changed, and an input that nothing needs goes.
+    assert first_convolution(model.graph, (4, 16, 1, 1)) == "projected"
+    assert first_convolution(model.graph, (9, 9, 1, 1)) is None
+    alone = cut(model, ["r1o"])
+    assert {i.name for i in alone.graph.input} == {"src", "r1i", "downsample_ratio"}
+
+
+def test_cut_and_refined_equals_the_whole_real_graph(shared: Callable[[str], Path]) -> None:
+    """At ratio 1 the published refiner has little to do, and neither has ours."""
+    import av
+
+    path = shared("weights/rvm_mobilenetv3_int8w.onnx")
+    with av.open(str(shared("clips/th_newsreader_blue.mp4"))) as clip:
+        native = next(clip.decode(video=0)).reformat(320, 180)
+    rgb = np.ascontiguousarray(native.to_ndarray(format="rgb24"))
+    matter = load(path, record("rvm_mobilenetv3"))
+    matte, _ = matter.step(rgb, matter.start(320, 180))
+    options = RefineOptions(levels=(0, 1))
+    full = refine(from_array(rgb, "rgb24"), rgb, matte, options)
+    alpha, _ = whole_graph(path, rgb, graphs.MOBILENETV3)
+    difference = np.abs(full.values() - alpha)
+    assert alpha.max() > 0.99 and alpha.min() < 0.01
+    assert difference.mean() < 0.003 and (difference > 0.1).mean() < 0.005
