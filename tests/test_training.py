@@ -22,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from training import export, pack, train
+from training.cores import Cores
 from training.losses import matting_loss, temporal
 from training.network import MattingNet
 from training.sequences import Maker
@@ -133,6 +134,18 @@ def test_losses_vanish_only_for_the_truth() -> None:
     still = torch.rand(3, 2, 1, 32, 48)
     assert float(temporal(still, still)) == 0
     assert float(temporal(still[:1], still[:1])) == 0
+
+
+def test_threads_follow_what_is_faster() -> None:
+    used: list[int] = []
+    cores = Cores((2, 1), used.append)
+    speed = {2: 5.0, 1: 9.0}  # somebody else has one of the two cores
+    for step in range(400):
+        if step == 200:
+            speed[2] = 17.0
+        cores.note(1.0, 1 / speed[cores.now])
+    assert used[:3] == [2, 1, 1]
+    assert used[-3:] == [2, 2, 2] or used[-5:].count(2) >= 4
 
 
 def test_a_sequence_at_once_equals_frame_by_frame() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from training.cores import Cores
 from training.losses import matting_loss
 from training.motion import Dice
 from training.network import MattingNet
@@ -164,8 +165,9 @@ def run(options: argparse.Namespace) -> Trainer:
     """Trains until --steps or --time-limit; saves, validates and logs on the way."""
     started = time.monotonic()
     device = pick_device(options.device)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    many = options.threads or torch.get_num_threads()
+    fixed = options.threads > 0 or device.type != "cpu" or many == 1
+    cores = Cores((many,) if fixed else (many, many - 1), torch.set_num_threads)
     torch.backends.cudnn.benchmark = True
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -199,6 +201,7 @@ def run(options: argparse.Namespace) -> Trainer:
         parts = trainer.learn(batch, plan)
         now = time.monotonic()
         trainer.seconds += now - begin
+        cores.note(batch.frames.numel(), now - begin)
         count, seen = count + 1, seen + plan.batch * (plan.warm + plan.learn)
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + value
@@ -247,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--average", type=float, default=0.999, help="decay of the averaged weights")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--threads", type=int, default=0, help="0: all cores or one less, as it goes")
     p.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     p.add_argument("--time-limit", type=float, default=0, help="minutes; 0: none")
     p.add_argument("--save-every", type=float, default=5, help="minutes")
