@@ -1,0 +1,104 @@
+"""The pipeline at work: every matte on its own frame, the state, the bounds, the report."""
+
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from streams import INFO, SIZE, Endless, brightness, build, frame, frames, opened
+
+from vmatte.composite import Composite, parse_background
+from vmatte.frames import Frame
+from vmatte.pipeline import DEPTH, Pipeline
+from vmatte.refine import RefineOptions
+from vmatte.testing import FunctionMatter, ListSource, MemorySink
+
+
+class Counting(FunctionMatter):
+    """Counts steps and starts; notes the states it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(brightness)
+        self.starts: list[tuple[int, int]] = []
+        self.states: list[int] = []
+
+    def start(self, width: int, height: int) -> int:
+        self.starts.append((width, height))
+        return 0
+
+    def step(self, rgb: NDArray[np.uint8], state: int) -> Any:
+        self.states.append(state)
+        return super().step(rgb, state)
+
+
+def test_every_matte_lands_on_its_own_frame() -> None:
+    """Alpha is the frame's number: in the matte, in the composite, and at its own time."""
+    matte, over = MemorySink(), MemorySink()
+    outputs = [opened(matte), opened(over, Composite(parse_background("black")))]  # type: ignore[arg-type]
+    source, matter = ListSource(INFO, frames(120)), Counting()
+    options = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)
+    stats = Pipeline(source, matter, outputs, options=options, workers=4).run()
+    assert (stats.frames, stats.dropped, stats.skipped, stats.interrupted) == (120, 0, 0, False)
+    # Several outputs, one inference.
+    assert len(matter.states) == 120
+    for sink in (matte, over):
+        assert sink.state == "closed"
+        assert [f.pts for f in sink.frames] == [n * n * 1000 + 7 for n in range(120)]
+        assert {f.time_base for f in sink.frames} == {INFO.time_base}
+    for n, (alpha, picture) in enumerate(zip(matte.frames, over.frames, strict=True)):
+        assert np.all(alpha.planes[0] == n)
+        assert np.abs(picture.planes[0] - n * n / 255).max() <= 1
+    assert source.closed
+
+
+def test_what_a_run_tells() -> None:
+    seen: list[int] = []
+    sink = MemorySink()
+    sink.notes.append("odd size kept")
+    source = ListSource(replace(INFO, notes=("turned",)), frames(5))
+    source.skipped = 2
+    pipeline = build(source, [sink], progress=lambda n, info: seen.append(n))
+    stats = pipeline.run()
+    assert seen == [1, 2, 3, 4, 5]
+    assert stats.skipped == 2
+    assert stats.notes == ("turned", "memory: odd size kept")
+    assert set(stats.stages) == {
+        "decode", "scale", "infer", "background", "refine", "composite", "encode"
+    }  # fmt: skip
+    assert stats.fps == pytest.approx(5 / stats.seconds)
+    assert stats.engine.model == "function"
+    assert stats.peak_memory is None or 10e6 < stats.peak_memory < 10e9
+
+
+def test_state_is_carried_and_reset() -> None:
+    """A new segment, and a new working size, begin anew."""
+    parts = [frame(n, segment=n // 3) for n in range(7)] + [frame(7, 2, (32, 16))]
+    matter = Counting()
+    build(ListSource(INFO, parts), [MemorySink()], matter).run()
+    assert matter.states == [0, 1, 2, 0, 1, 2, 0, 0]
+    assert matter.starts == [SIZE, SIZE, SIZE, (32, 16)]
+
+
+def test_memory_is_bounded() -> None:
+    """However slow the sink, only so many frames wait."""
+    gate = threading.Event()
+
+    class Stuck(MemorySink):
+        def write(self, frame: Frame) -> None:
+            gate.wait(10)
+            super().write(frame)
+
+    source = Endless()
+    pipeline = build(source, [Stuck(), MemorySink()])
+    thread = threading.Thread(target=pipeline.run)
+    thread.start()
+    time.sleep(0.5)
+    # Two queues, and one frame in the hands of each stage.
+    assert DEPTH < source.read <= 2 * DEPTH + 4
+    pipeline.stop()
+    gate.set()
+    thread.join(5)
+    assert not thread.is_alive()
