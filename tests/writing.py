@@ -18,7 +18,7 @@ def info_of(native: str, size: tuple[int, int] = (96, 64), still: bool = False) 
         width=size[0],
         height=size[1],
         format=format,
-        colour=Colour(range=FULL) if format.rgb else HD,
+        colour=Colour(range=FULL) if format.rgb or format.gray else HD,
         time_base=Fraction(1, 15360),
         rate=Fraction(30),
         still=still,

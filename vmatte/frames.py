@@ -250,7 +250,7 @@ class Frame:
         """
         colour = self.colour.resolved(self.width, self.height, rgb=self.format.rgb)
         small = _local.scaler.reformat(
-            self.picture,
+            _scalable(self.picture, colour.range),
             size[0],
             size[1],
             "rgb24",
@@ -279,8 +279,14 @@ class Frame:
             colour = replace(self.colour, range=FULL) if to_rgb else self.colour
         # 'self.width' again: a conversion must not change the guess that the source size led to.
         dst = colour.resolved(self.width, self.height, rgb=to_rgb)
+        if target and target.gray and dst.range == LIMITED:
+            # swscale makes full-range gray only, but any luma.
+            coloured = self.convert(f"yuv420p{format[4:]}", size, replace(colour, range=LIMITED))
+            gray = new_picture(width, height, format)
+            plane_views(gray)[0][...] = coloured.planes[0]
+            return replace(self, picture=gray, colour=colour)
         picture = _local.scaler.reformat(
-            self.picture,
+            _scalable(self.picture, src.range),
             width,
             height,
             format,
@@ -298,6 +304,22 @@ class Frame:
             f"Frame({self.width}x{self.height} {self.picture.format.name}, pts={self.pts}, "
             f"time_base={self.time_base}, segment={self.segment})"
         )
+
+
+def _scalable(picture: VideoFrame, range: int) -> VideoFrame:
+    """Return ``picture``, or where swscale would take it wrongly for full range, the same as YUV.
+
+    It takes every gray picture so.
+    """
+    format = FORMATS[picture.format.name]
+    if not format.gray or range == FULL:
+        return picture
+    coloured = new_picture(picture.width, picture.height, f"yuv420p{format.name[4:]}")
+    luma, *chroma = plane_views(coloured)
+    luma[...] = plane_views(picture)[0]
+    for plane in chroma:
+        plane[...] = 1 << (format.depth - 1)
+    return coloured
 
 
 def plane_views(picture: VideoFrame) -> tuple[Plane, ...]:

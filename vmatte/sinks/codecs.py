@@ -26,8 +26,8 @@ class Encoding:
         """Raise OptionError on values that no codec takes."""
         if self.codec is not None and self.codec not in CODECS:
             raise OptionError(f"codec {self.codec!r} is unknown; expected one of {names(CODECS)}")
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise OptionError(f"crf is {self.crf}; expected 0 (best) to 63 (smallest)")
+        if self.crf is not None and not 0 <= self.crf <= 100:
+            raise OptionError(f"crf is {self.crf}; expected 0 or more, on the codec's own scale")
         if self.crf is not None and self.bitrate is not None:
             raise OptionError("crf and bitrate exclude each other; give one of them")
         if self.bitrate is not None and self.bitrate < 1000:
@@ -38,9 +38,10 @@ class Encoding:
 class Codec:
     """A codec as FFmpeg's encoder knows it.
 
-    quality: option that takes crf. preset: option that takes the preset. delivery: made for
-    players, so that unusual pictures (RGB, gray) become 4:2:0 unless asked otherwise. even: 4:2:0
-    pictures must have even sides. formats: pixel formats, best first.
+    quality: option that takes crf, up to top. preset: option that takes the preset, one of presets.
+    delivery: made for players, so that unusual pictures (RGB, gray) become 4:2:0 unless asked otherwise. even: 4:2:0
+    pictures must have even sides. limited: knows no full range.
+    shaped: holds the pixels' shape itself (PyAV cannot set it in Matroska). formats: pixel formats, best first.
     """
 
     encoder: str
@@ -48,12 +49,16 @@ class Codec:
     formats: tuple[str, ...]
     quality: str | None = None
     crf: float | None = None
+    top: float = 51
     preset: str | None = None
+    presets: tuple[str, ...] = ()
     default_preset: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     delivery: bool = True
     even: bool = False
     tag: str | None = None
+    limited: bool = False
+    shaped: bool = True
 
     def opaque(self) -> list[PixelFormat]:
         """Return the formats without alpha that frames can have."""
@@ -69,6 +74,10 @@ _8 = ("yuv420p", "yuv422p", "yuv444p")
 _10 = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 _12 = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
 _ANY = ("mp4", "mov", "matroska")
+_X26 = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium"),
+    *("slow", "slower", "veryslow", "placebo"),
+)
 
 CODECS: Mapping[str, Codec] = {
     "h264": Codec(
@@ -78,6 +87,7 @@ CODECS: Mapping[str, Codec] = {
         quality="crf",
         crf=20,
         preset="preset",
+        presets=_X26,
         default_preset="veryfast",
         even=True,
     ),
@@ -88,6 +98,7 @@ CODECS: Mapping[str, Codec] = {
         quality="crf",
         crf=22,
         preset="preset",
+        presets=_X26,
         default_preset="fast",
         even=True,
         tag="hvc1",
@@ -99,7 +110,10 @@ CODECS: Mapping[str, Codec] = {
         formats=("yuv420p", "yuv420p10le"),
         quality="crf",
         crf=30,
+        top=63,
         preset="preset",
+        presets=tuple(map(str, range(-1, 14))),
+        shaped=False,
         default_preset="9",
         even=True,
     ),
@@ -109,7 +123,10 @@ CODECS: Mapping[str, Codec] = {
         formats=("yuv420p", "yuva420p", "yuv422p", "yuv444p", "yuv440p"),
         quality="crf",
         crf=30,
+        top=63,
         preset="cpu-used",
+        presets=tuple(map(str, range(-8, 9))),
+        shaped=False,
         default_preset="5",
         options={"deadline": "good", "row-mt": "1", "b": "0"},
     ),
@@ -119,6 +136,8 @@ CODECS: Mapping[str, Codec] = {
         formats=("yuv444p10le", "yuva444p10le"),
         delivery=False,
         options={"profile": "4444", "vendor": "apl0"},
+        limited=True,
+        shaped=False,
     ),
     "ffv1": Codec(
         encoder="ffv1",
@@ -145,6 +164,7 @@ CODECS: Mapping[str, Codec] = {
             "gray12le",
             "gray14le",
             "gray16le",
+            "bgr0",
             "gbrp10le",
             "gbrp12le",
             "gbrp14le",
@@ -175,6 +195,7 @@ CODECS: Mapping[str, Codec] = {
         formats=("bgra", "yuv420p"),
         quality="quality",
         crf=80,
+        top=100,
     ),
 }
 """Formats: FFmpeg's lists for these encoders, less what no player shows."""
@@ -227,7 +248,30 @@ def choose(path: str, encoding: Encoding, info: StreamInfo) -> tuple[str, str, C
         )
     if info.format.alpha and not codec.alpha():
         raise UnsupportedOutputError(f"{path}: {name} has no transparency; use {WITH_ALPHA}")
+    _check_values(path, name, codec, encoding)
     return container, name, codec
+
+
+def _check_values(path: str, name: str, codec: Codec, encoding: Encoding) -> None:
+    preset, crf = encoding.preset, encoding.crf
+    if preset is not None and codec.preset and preset not in codec.presets:
+        raise UnsupportedOutputError(
+            f"{path}: {name} has no preset {preset!r}; expected one of {', '.join(codec.presets)}"
+        )
+    if crf is not None and codec.quality and crf > codec.top:
+        raise UnsupportedOutputError(
+            f"{path}: crf is {crf:g}; {name} takes 0 to {codec.top:g}; give another --crf"
+        )
+
+
+def ignored(name: str, codec: Codec, encoding: Encoding) -> list[str]:
+    """Return notes on options that this codec does not have."""
+    given = {
+        "preset": encoding.preset is not None and not codec.preset,
+        "crf": encoding.crf is not None and not codec.quality,
+        "bitrate": encoding.bitrate is not None and not codec.quality,
+    }
+    return [f"{name} has no {option}: ignored" for option, was in given.items() if was]
 
 
 def choose_format(path: str, codec: Codec, encoding: Encoding, info: StreamInfo) -> str:
@@ -243,11 +287,13 @@ def choose_format(path: str, codec: Codec, encoding: Encoding, info: StreamInfo)
                 f"{path}: {codec.encoder} cannot encode {wanted}; "
                 f"expected one of {', '.join(codec.formats)}"
             )
-        if info.colour.hdr and FORMATS[wanted].depth < 10:
+        if info.colour.hdr and (wanted not in FORMATS or FORMATS[wanted].depth < 10):
             raise UnsupportedOutputError(f"{path}: HDR needs 10 bits, {wanted} has 8")
         return wanted
     if native.alpha:
         return _nearest_alpha(codec, native)
+    if native.rgb and native.depth == 8 and "bgr0" in codec.formats:
+        return "bgr0"
     fitting = codec.opaque()
     if info.colour.hdr:
         fitting = [f for f in fitting if f.depth >= 10]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,7 @@ from av.video.stream import VideoStream
 
 from vmatte.errors import OutputExistsError, WriteError, writing
 from vmatte.frames import FORMATS, FULL, LIMITED, Colour, Frame, StreamInfo
-from vmatte.sinks.codecs import Codec, Encoding, choose, choose_format
+from vmatte.sinks.codecs import Codec, Encoding, choose, choose_format, ignored
 from vmatte.sinks.remux import SideStreams
 
 
@@ -51,19 +52,23 @@ class FileSink:
         with writing(self.name):
             self._begin(self._temporary, container, codec, format, info)
         self.codec = name
+        self.notes += ignored(name, codec, self._encoding)
 
     def _begin(
         self, path: Path, container: str, codec: Codec, format: str, info: StreamInfo
     ) -> None:
         self._output = av.open(str(path), "w", format=container, options=_muxing(container, info))
         self._stream = add_video(self._output, codec, format, self._encoding, info)
-        self._target = encoded_colour(info, format)
+        self._target = encoded_colour(info, format, codec)
         self._palette = _Palette(info) if codec.encoder == "gif" else None
         if info.format.depth > FORMATS.get(format, info.format).depth:
             self.notes.append(f"{info.format.depth} bits reduced to {FORMATS[format].depth}")
         odd = info.width % 2 or info.height % 2
         if odd and codec.even and format.startswith("yuv444p") and info.format.name != format:
             self.notes.append(f"odd size kept by encoding {format}; some players need yuv420p")
+        shape = info.sample_aspect_ratio
+        if shape and container in ("matroska", "webm") and not codec.shaped:
+            self.notes.append(f"pixel shape {shape} lost: {codec.encoder} has no place for it here")
         if self._sound and info.container and container not in ("gif", "webp"):
             self._side = SideStreams(info.container, info.start, info.end)
             self._side.add_to(self._output, container)
@@ -150,9 +155,9 @@ class StreamSink:
             self._output = av.open(self._file, "w", format="yuv4mpegpipe")
             rate = info.rate or Fraction(25)
             self._stream: Any = self._output.add_stream("wrapped_avframe", rate=rate)
-            describe(self._stream, format, info)
+            self._target = encoded_colour(info, format, codec)
+            describe(self._stream, format, info, self._target)
             self._stream.codec_context.time_base = 1 / rate
-        self._target = encoded_colour(info, format)
         self._count = 0
 
     def write(self, frame: Frame) -> None:
@@ -255,18 +260,23 @@ def add_video(
         options["auto-alt-ref"] = "0"
     if encoding.bitrate is not None:
         options.pop("b", None)
+    if codec.encoder == "libx265" and info.width < 128:
+        # x265's cutree writes beyond its rows when they are shorter than a vector.
+        options["x265-params"] += ":cutree=0"
+    if codec.encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # Errors only, on standard error.
     added: Any = output.add_stream(codec.encoder, rate=info.rate or Fraction(25), options=options)
     stream: VideoStream = added
     if encoding.bitrate is not None:
         stream.codec_context.bit_rate = encoding.bitrate
     if codec.tag and output.format.name in ("mp4", "mov"):
         stream.codec_context.codec_tag = codec.tag
-    describe(stream, format, info)
+    describe(stream, format, info, encoded_colour(info, format, codec))
     stream.codec_context.open()
     return stream
 
 
-def describe(stream: VideoStream, format: str, info: StreamInfo) -> None:
+def describe(stream: VideoStream, format: str, info: StreamInfo, colour: Colour) -> None:
     """Tell an encoder the size, the time base, the pixels and the colours of its frames."""
     context = stream.codec_context
     context.width, context.height = info.width, info.height
@@ -275,17 +285,17 @@ def describe(stream: VideoStream, format: str, info: StreamInfo) -> None:
     stream.time_base = info.time_base
     if info.sample_aspect_ratio:
         context.sample_aspect_ratio = info.sample_aspect_ratio
-    colour = encoded_colour(info, format)
     context.colorspace = colour.matrix
     context.color_primaries = colour.primaries
     context.color_trc = colour.transfer
     context.color_range = colour.range
 
 
-def encoded_colour(info: StreamInfo, format: str) -> Colour:
+def encoded_colour(info: StreamInfo, format: str, codec: Codec) -> Colour:
     """Return the colour description of the encoded pixels: the source's, unless the kind changes.
 
-    RGB and gray become BT.709 (BT.601 when small), limited range, when encoded as YUV.
+    RGB and gray become BT.709 (BT.601 when small), limited range, when encoded as YUV; so does the
+    range of a codec that knows no other.
     """
     target = FORMATS.get(format)
     if target is None or target.rgb:
@@ -305,7 +315,7 @@ def encoded_colour(info: StreamInfo, format: str) -> Colour:
             transfer=_said(info.colour.transfer, basic),
             range=LIMITED,
         )
-    return info.colour
+    return replace(info.colour, range=LIMITED) if codec.limited else info.colour
 
 
 def _said(value: int, default: int) -> int:
@@ -315,10 +325,14 @@ def _said(value: int, default: int) -> int:
 def fit(frame: Frame, stream: VideoStream, colour: Colour) -> av.VideoFrame:
     """Return the picture of ``frame`` as the encoder of ``stream`` wants it."""
     context: Any = stream.codec_context
+    target = FORMATS.get(context.pix_fmt)
+    rgb = target is None or target.rgb
     changes = frame.picture.format.name != context.pix_fmt
-    if changes:
-        rgb = FORMATS[context.pix_fmt].rgb if context.pix_fmt in FORMATS else True
+    if changes or (not rgb and (frame.colour.range == FULL) != (colour.range == FULL)):
         frame = frame.convert(context.pix_fmt, colour=None if rgb else colour)
     picture = frame.picture
     picture.pts, picture.time_base = frame.pts, frame.time_base
+    # ProRes takes its tags from here, not from the encoder's context.
+    picture.colorspace, picture.color_range = context.colorspace, context.color_range
+    picture.color_primaries, picture.color_trc = context.color_primaries, context.color_trc
     return picture
