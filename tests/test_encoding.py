@@ -202,8 +202,10 @@ def test_av1_sizes(size: tuple[int, int], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.mp4", "h264"), ("a.mov", "prores"), ("a.mkv", "h264"), ("b.mkv", "ffv1")]
-    + [("b.mp4", "av1"), ("c.mp4", "vp9"), ("c.mkv", "hevc")],
+    [
+        *[("a.mp4", "h264"), ("b.mp4", "av1"), ("c.mp4", "vp9")],
+        *[("a.mov", "prores"), ("a.mkv", "h264"), ("c.mkv", "hevc")],
+    ],
 )
 def test_pixel_shape(name: str, codec: str, tmp_path: Path) -> None:
     info = replace(info_of("yuv420p"), sample_aspect_ratio=Fraction(16, 11))

@@ -39,9 +39,9 @@ class Codec:
     """A codec as FFmpeg's encoder knows it.
 
     quality: option that takes crf, up to top. preset: option that takes the preset, one of presets.
-    delivery: made for players, so that unusual pictures (RGB, gray) become 4:2:0 unless asked otherwise. even: 4:2:0
-    pictures must have even sides. limited: knows no full range.
-    shaped: holds the pixels' shape itself (PyAV cannot set it in Matroska). formats: pixel formats, best first.
+    delivery: made for players, so that unusual pictures (RGB, gray) become 4:2:0 unless asked
+    otherwise. even: 4:2:0 pictures must have even sides. limited: knows no full range. shaped:
+    holds the pixels' shape itself (PyAV cannot set it in Matroska). formats: best first.
     """
 
     encoder: str
@@ -186,6 +186,7 @@ CODECS: Mapping[str, Codec] = {
             "gbrap16le",
         ),
         options={"level": "3", "slicecrc": "1"},
+        shaped=False,
     ),
     "qtrle": Codec(encoder="qtrle", containers=("mov",), formats=("rgb24", "argb"), delivery=False),
     "gif": Codec(encoder="gif", containers=("gif",), formats=("pal8",)),
