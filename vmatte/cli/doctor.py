@@ -26,7 +26,7 @@ class Finding:
     advice: str = ""
 
 
-@click.command("doctor")
+@click.command("doctor", epilog="Example: vmatte doctor --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(as_json: bool) -> int:
     """Check this machine; exit 1 where something that vmatte needs is broken."""

@@ -183,6 +183,11 @@ class Stop:
         self._target: _Stoppable | None = None
         self._raised: float | None = None
 
+    @property
+    def broke_off(self) -> bool:
+        """Whether it came before anything was attached."""
+        return self.asked and self._target is None
+
     def attach(self, target: _Stoppable) -> None:
         """Let ``target`` be stopped from now on."""
         self._target = target

@@ -9,6 +9,7 @@ import click
 from vmatte.cli.options import engine_options, group, matter_options
 from vmatte.cli.report import Reporter, interruptible
 from vmatte.composite import Fit
+from vmatte.errors import VmatteError
 from vmatte.job import JobOptions, matte
 from vmatte.refine import RefineOptions
 from vmatte.sinks.codecs import CODECS, Encoding
@@ -223,14 +224,20 @@ def command(
         **rest,
     )
     with Reporter(as_json=as_json, quiet=quiet) as reporter, interruptible() as stop:
-        stats = matte(
-            input,
-            outputs,
-            options,
-            progress=reporter.frame,
-            fetching=reporter.fetch,
-            started=stop.attach,
-        )
+        try:
+            stats = matte(
+                input,
+                outputs,
+                options,
+                progress=reporter.frame,
+                fetching=reporter.fetch,
+                started=stop.attach,
+            )
+        except VmatteError:
+            # FFmpeg swallows an interrupt of a read that it asked for, and reports bad input.
+            if stop.broke_off:
+                raise KeyboardInterrupt from None
+            raise
         reporter.summary(stats, outputs)
     if stats.interrupted:
         # With --json the summary, which says so too, is the last line.
