@@ -215,7 +215,11 @@ class Pipeline:
         if not frames:
             if self._stop.is_set():
                 raise KeyboardInterrupt
-            raise InputError("the input has no frame in the part that was asked for")
+            info = self._source.info
+            begin = f"at {info.start} s or after" if info.start else ""
+            end = f"before {info.end} s" if info.end else ""
+            part = " and ".join(filter(None, (begin, end))) or "at all"
+            raise InputError(f"the input has no frame {part}; try to play it")
         for output in self._outputs:
             with self._clock.measure("encode"):
                 output.close()

@@ -1,5 +1,6 @@
 """vmatte run: the main job."""
 
+import math
 import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, get_args
@@ -54,7 +55,7 @@ class _Seconds(_ParamType):
             parts = [float(v) for v in str(value).split(":")]
         except ValueError:
             parts = []
-        if not 1 <= len(parts) <= 3 or any(p < 0 for p in parts):
+        if not 1 <= len(parts) <= 3 or not all(0 <= p < math.inf for p in parts):
             self.fail(f"{value!r} is not a time such as 12.5, 1:30 or 0:01:30", param, ctx)
         seconds = 0.0
         for part in parts:
@@ -70,7 +71,7 @@ class _Bitrate(_ParamType):
         factor = {"k": 1000, "m": 1000000}.get(text[-1:], 1)
         try:
             return int(float(text.rstrip("km")) * factor)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a bitrate such as 4M or 800k", param, ctx)
 
 
