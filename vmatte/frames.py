@@ -297,6 +297,8 @@ class Frame:
             interpolation="BICUBIC",
             threads=1,
         )
+        if self.format.alpha and picture is not self.picture:
+            _keep_alpha(self.picture, picture)
         return replace(self, picture=picture, colour=colour)
 
     def __repr__(self) -> str:
@@ -320,6 +322,25 @@ def _scalable(picture: VideoFrame, range: int) -> VideoFrame:
     for plane in chroma:
         plane[...] = 1 << (format.depth - 1)
     return coloured
+
+
+def _keep_alpha(source: VideoFrame, result: VideoFrame) -> None:
+    """Give ``result`` the alpha of ``source`` where swscale shifts it: 255 to 1020, not 1023."""
+    given, made = FORMATS[source.format.name], FORMATS.get(result.format.name)
+    size = (result.width, result.height)
+    if given.channels != 1 or size != (source.width, source.height):
+        return
+    if made is not None and made.alpha and made.channels == 1:
+        target, depth = plane_views(result)[3], made.depth
+    elif result.format.name in ("rgba64le", "rgba64be"):
+        order = "<u2" if result.format.name.endswith("le") else ">u2"
+        rows = np.frombuffer(memoryview(result.planes[0]), order).reshape(size[1], -1)
+        target, depth = rows[:, 3 : 4 * size[0] : 4], 16
+    else:
+        return
+    if depth != given.depth:
+        gain = ((1 << depth) - 1) / ((1 << given.depth) - 1)
+        target[...] = np.rint(plane_views(source)[3] * gain)
 
 
 def plane_views(picture: VideoFrame) -> tuple[Plane, ...]:

@@ -336,6 +336,8 @@ def _nearest_alpha(codec: Codec, native: PixelFormat) -> str:
     fitting = codec.alpha()
     if native.name in fitting:
         return native.name
+    if native.rgb and native.depth == 8 and "bgra" in fitting:
+        return "bgra"
     known = [FORMATS[f] for f in fitting if f in FORMATS and f not in _ALPHA_ONLY]
     if not known:
         return fitting[0]

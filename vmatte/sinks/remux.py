@@ -17,6 +17,9 @@ from vmatte.errors import reading
 _AUDIO = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 """What sound is encoded to in a container that cannot hold it as it is."""
 
+_REFUSED = {"mov": {"flac", "opus", "truehd"}, "mp4": {"truehd"}}
+"""What FFmpeg says a container can hold, and then refuses."""
+
 AnyPacket: TypeAlias = "Packet[Any]"
 Mux: TypeAlias = "Callable[[AnyPacket], None]"
 
@@ -46,7 +49,7 @@ class SideStreams:
         Raises OutputError by way of the caller.
         """
         output.metadata.update(_own_words(self._input.metadata))
-        taken = output.supported_codecs
+        taken = output.supported_codecs - _REFUSED.get(container, set())
         for stream in self._input.streams:
             if stream.type not in ("audio", "subtitle"):
                 self._note_uncopied(stream)
@@ -81,11 +84,14 @@ class SideStreams:
     def _copy_chapters(self, output: OutputContainer) -> None:
         chapters = []
         for chapter in self._input.chapters():
-            base = chapter["time_base"] or Fraction(1)
-            begin, finish = chapter["start"] * base, chapter["end"] * base
+            base: Fraction = chapter["time_base"] or Fraction(1)
+            begin: Fraction = chapter["start"] * base
+            finish: Fraction = chapter["end"] * base
             if self._from is not None:
                 begin, finish = begin - self._from, finish - self._from
-            if finish <= 0 or (self._until is not None and chapter["start"] * base >= self._until):
+            if self._until is not None:
+                finish = min(finish, self._until - (self._from or 0))
+            if finish <= max(begin, Fraction(0)):
                 continue
             chapters.append(
                 {
@@ -107,6 +113,9 @@ class SideStreams:
             for packet in self._input.demux(streams):
                 if packet.dts is None and packet.pts is None:
                     continue
+                name = packet.stream.codec_context.name
+                if packet.size == 2 and name == "mov_text" and bytes(packet) == b"\0\0":
+                    continue  # A pause between subtitles; the muxer makes its own.
                 when = _time(packet)
                 if self._from is not None and when < self._from:
                     continue
