@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vmatte.decontaminate import estimate_foreground
 from vmatte.errors import OptionError
-from vmatte.frames import Frame
+from vmatte.frames import Frame, Plane
 from vmatte.matting.base import Matte
 
 TILE = 64
@@ -54,7 +54,7 @@ class RefineOptions:
             raise OptionError(f"threshold is {self.threshold}; expected between 0 and 1")
         if not 0 <= self.feather <= 200:
             raise OptionError(f"feather is {self.feather} px; expected 0 to 200")
-        if abs(self.grow) > 200:
+        if not -200 <= self.grow <= 200:
             raise OptionError(f"grow is {self.grow} px; expected -200 to 200")
 
 
@@ -78,64 +78,79 @@ class Region(NamedTuple):
 
 
 _Tiles = tuple[tuple[Region, ...], tuple[Region, ...]]
+Shift = tuple[int, int]
+
+
+class Edge:
+    """A region that holds an edge, with its alpha, [h, w] float32 in 0..1, contiguous."""
+
+    __slots__ = ("_reduced", "alpha", "region")
+
+    def __init__(self, region: Region, alpha: Map) -> None:
+        """Hold ``alpha`` for ``region``."""
+        self.region, self.alpha = region, alpha
+        self._reduced: dict[Shift, Map] = {(0, 0): alpha}
+
+    def alpha_at(self, shift: Shift) -> Map:
+        """Return alpha on a plane subsampled by 2**shift: the mean over each sample's pixels."""
+        # Two planes and several outputs ask; a race computes the same twice.
+        found = self._reduced.get(shift)
+        if found is None:
+            part = self.region.scaled(shift)
+            size = (part.x1 - part.x0, part.y1 - part.y0)
+            found = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
+            self._reduced[shift] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FullMatte:
-    """Alpha at the frame's size, dense only where it is neither 0 nor 1.
+    """Alpha at the frame's size, held only where it is neither 0 nor 1.
 
-    alpha: [H, W] float32 in 0..1, valid inside ``edges`` only. edges, solid: regions that hold an
-    edge, and that are wholly foreground; the rest is wholly background. residual: [h, w, 3] float32
-    at the working size, what to add to the native planes to get the subject's own colour, in code
-    values (YUV or RGB), or None.
+    size: (width, height) of the frame. edges: regions that hold an edge; solid: regions wholly
+    foreground; the rest is wholly background. residual: for each channel of the frame (Y, U, V, or
+    the channels of RGB in their order) [h, w] float32 at the working size, in code values: what to
+    add to get the subject's own colour. Empty where colours stay as they are.
     """
 
-    alpha: Map
-    edges: tuple[Region, ...]
+    size: tuple[int, int]
+    edges: tuple[Edge, ...]
     solid: tuple[Region, ...]
-    residual: Map | None
+    residual: tuple[Map, ...] = ()
 
     def dense(self, depth: int = 8) -> NDArray[np.generic]:
         """Return alpha as a full plane of code values, 0 .. 2**depth - 1."""
         top = (1 << depth) - 1
-        plane = np.zeros(self.alpha.shape, np.uint8 if depth == 8 else np.uint16)
+        width, height = self.size
+        plane = np.zeros((height, width), np.uint8 if depth == 8 else np.uint16)
         for region in self.solid:
             plane[region.slices] = top
-        for region in self.edges:
-            plane[region.slices] = np.rint(self.alpha[region.slices] * top)
+        for edge in self.edges:
+            plane[edge.region.slices] = np.rint(edge.alpha * top)
         return plane
 
     def values(self) -> Map:
         """Return alpha as a full [H, W] float32 plane in 0..1."""
-        plane = np.zeros(self.alpha.shape, np.float32)
+        width, height = self.size
+        plane = np.zeros((height, width), np.float32)
         for region in self.solid:
             plane[region.slices] = 1
-        for region in self.edges:
-            plane[region.slices] = self.alpha[region.slices]
+        for edge in self.edges:
+            plane[edge.region.slices] = edge.alpha
         return plane
 
-    def residual_at(self, region: Region, shift: tuple[int, int], channels: slice) -> Map:
-        """Return some channels of ``residual`` in a region of a plane, weakened to 0 as alpha
-        comes near 1, so that opaque pixels stay bit-equal to the source.
-        """
-        assert self.residual is not None
-        h, w = self.alpha.shape
-        part = region.scaled(shift)
-        plane_size = (-(-w >> shift[0]), -(-h >> shift[1]))
-        sampled = sample(self.residual[:, :, channels], part, plane_size)
-        opacity = self.alpha_at(region, shift)
-        weight = np.minimum((1 - opacity) * 8, 1)
-        return sampled * (weight[:, :, None] if sampled.ndim == 3 else weight)
+    def residual_at(self, edge: Edge, shift: Shift, channel: int) -> Map:
+        """Return one channel of ``residual`` in an edge's region of a plane.
 
-    def alpha_at(self, region: Region, shift: tuple[int, int]) -> Map:
-        """Return alpha in a region of a plane: the mean over each chroma sample's pixels."""
-        alpha = self.alpha[region.slices]
-        if shift == (0, 0):
-            return alpha
-        part = region.scaled(shift)
-        size = (part.x1 - part.x0, part.y1 - part.y0)
-        reduced: Map = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-        return reduced
+        It fades to 0 as alpha comes near 1, so that opaque pixels stay bit-equal to the source.
+        """
+        width, height = self.size
+        plane_size = (-(-width >> shift[0]), -(-height >> shift[1]))
+        sampled = sample(self.residual[channel], edge.region.scaled(shift), plane_size)
+        weight = cv2.multiply(cv2.subtract(1.0, edge.alpha_at(shift)), 8.0)
+        cv2.min(weight, 1.0, weight)
+        cv2.multiply(sampled, weight, sampled)
+        return sampled
 
 
 def sample(maps: Map, region: Region, plane_size: tuple[int, int]) -> Map:
@@ -165,35 +180,42 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     low = cv2.erode(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     high = cv2.dilate(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     size = (frame.width, frame.height)
-    edges, solid = _tiles(low, high, size)
-    full = np.empty((frame.height, frame.width), np.float32)
-    if edges:
-        hard = options.threshold is not None
-        if options.guided and not hard:
-            a, b = _guided(_luma(rgb, frame), alpha, options)
-            maps = cv2.merge([a, b, low, high])
-            luma = _guide_plane(frame)
-            for region in edges:
-                part = sample(maps, region, size)
-                value = cv2.multiply(luma[region.slices], part[:, :, 0], dtype=cv2.CV_32F)
-                value += part[:, :, 1]
-                # A textured background must not print through: the model's own neighbourhood binds.
-                np.clip(value, part[:, :, 2], part[:, :, 3], out=value)
-                full[region.slices] = value
-        else:
-            for region in edges:
-                value = sample(alpha, region, size)
-                full[region.slices] = (value >= 0.5) if hard else value
-    refined = FullMatte(full, edges, solid, None)
+    regions, solid = _tiles(low, high, size)
+    if not regions:
+        refined = FullMatte(size, (), solid)
+    elif options.threshold is not None:
+        edges = ((r, sample(alpha, r, size)) for r in regions)
+        refined = FullMatte(
+            size, tuple(Edge(r, (a >= 0.5).astype(np.float32)) for r, a in edges), solid
+        )
+    elif options.guided:
+        a, b = _guided(_luma(rgb, frame), alpha, options)
+        guide = _guide_plane(frame)
+        # Alpha is a * luma + b, and a is wanted for luma in code values.
+        maps = cv2.merge([a / np.float32((1 << frame.format.depth) - 1), b, low, high])
+        refined = FullMatte(
+            size,
+            tuple(Edge(r, _along(guide[r.slices], sample(maps, r, size))) for r in regions),
+            solid,
+        )
+    else:
+        refined = FullMatte(size, tuple(Edge(r, sample(alpha, r, size)) for r in regions), solid)
     if options.grow or options.feather:
         refined = _shape(refined, options)
     if options.decontaminate and refined.edges:
-        foreground = matte.foreground
-        if foreground is None:
-            foreground = estimate_foreground(rgb, alpha)
-        residual = _to_code_values(foreground - rgb.astype(np.float32) / 255, frame)
-        refined = replace(refined, residual=residual)
+        refined = replace(refined, residual=_residual(rgb, matte, alpha, frame))
     return refined
+
+
+def _along(luma: Plane, maps: Map) -> Map:
+    """Return alpha of a region: a * luma + b, bound by the least and greatest alpha around."""
+    a, b, low, high = cv2.split(maps)
+    value: Map = cv2.multiply(luma, a, dtype=cv2.CV_32F)
+    cv2.add(value, b, value)
+    # A textured background must not print through: the model's own neighbourhood binds.
+    cv2.max(value, low, value)
+    cv2.min(value, high, value)
+    return value
 
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -216,12 +238,10 @@ def _tiles(low: Map, high: Map, size: tuple[int, int]) -> _Tiles:
     rows = np.minimum(np.arange(0, height, TILE) * h // height, h - 1)
     cols = np.minimum(np.arange(0, width, TILE) * w // width, w - 1)
     # A tile's last pixels are interpolated from working pixels beyond it, which low and high bind.
-    low = cv2.erode(low, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
-    high = cv2.dilate(high, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
-    least = np.minimum.reduceat(np.minimum.reduceat(low, rows, 0), cols, 1)
-    most = np.maximum.reduceat(np.maximum.reduceat(high, rows, 0), cols, 1)
-    is_solid = least >= 1
-    is_edge = (most > 0) & ~is_solid
+    seen = cv2.dilate((high > 0).astype(np.uint8), _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+    full = cv2.erode((low >= 1).astype(np.uint8), _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+    is_solid = np.minimum.reduceat(np.minimum.reduceat(full, rows, 0), cols, 1) > 0
+    is_edge = (np.maximum.reduceat(np.maximum.reduceat(seen, rows, 0), cols, 1) > 0) & ~is_solid
     return tuple(_runs(is_edge, size)), tuple(_runs(is_solid, size))
 
 
@@ -268,25 +288,27 @@ def _luma(rgb: NDArray[np.uint8], frame: Frame) -> Map:
     return luma
 
 
-def _guide_plane(frame: Frame) -> Map:
-    """Return luma, or green for RGB, as [H, W] in 0..1 of full scale, without a copy if 8 bits."""
+def _guide_plane(frame: Frame) -> Plane:
+    """Return luma, or green for RGB, in code values, without a copy."""
     plane = frame.planes[0]
-    if frame.format.channels > 1:
-        plane = plane[:, :, 1]
-    top = float((1 << frame.format.depth) - 1)
-    return plane.astype(np.float32) / top
+    return plane[:, :, 1] if frame.format.channels > 1 else plane
 
 
-def _to_code_values(residual: Map, frame: Frame) -> Map:
-    """Return a difference of RGB colours (0..1) in code values of the frame's planes."""
+def _residual(rgb: NDArray[np.uint8], matte: Matte, alpha: Map, frame: Frame) -> tuple[Map, ...]:
+    """Return what turns the picture into the subject's own colour, see FullMatte."""
+    image = rgb.astype(np.float32) * np.float32(1 / 255)
+    foreground = matte.foreground
+    if foreground is None:
+        foreground = estimate_foreground(image, alpha)
+    residual = foreground - image
     format = frame.format
     if format.rgb:
         order = {"b": [2, 1, 0], "g": [1, 2, 0]}.get(format.name[0], [0, 1, 2])
-        return np.ascontiguousarray(residual[:, :, order]) * np.float32((1 << format.depth) - 1)
-    colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
-    matrix = colour.rgb_to_yuv(format.depth)[: 1 if format.gray else 3, :3]
-    difference: Map = cv2.transform(residual, matrix)
-    return np.atleast_3d(difference)
+        matrix = np.eye(3, dtype=np.float32)[order] * np.float32((1 << format.depth) - 1)
+    else:
+        colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
+        matrix = colour.rgb_to_yuv(format.depth)[: 1 if format.gray else 3, :3]
+    return tuple(cv2.split(cv2.transform(residual, matrix)))
 
 
 def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
@@ -302,6 +324,6 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
         # What a code value cannot show is not an edge.
         plane[plane < 1 / 512] = 0
         plane[plane > 1 - 1 / 512] = 1
-    h, w = plane.shape
-    edges, solid = _tiles(plane, plane, (w, h))
-    return replace(matte, alpha=plane, edges=edges, solid=solid)
+    regions, solid = _tiles(plane, plane, matte.size)
+    edges = tuple(Edge(r, np.ascontiguousarray(plane[r.slices])) for r in regions)
+    return replace(matte, edges=edges, solid=solid)

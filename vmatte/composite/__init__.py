@@ -89,8 +89,8 @@ class Subject:
         if frame.format not in (self._opaque, self._format):
             # Residuals are in the code values of the frame's own format: scale them with it.
             gain = 2.0 ** (self._opaque.depth - frame.format.depth)
-            if matte.residual is not None and gain != 1:
-                matte = replace(matte, residual=matte.residual * gain)
+            if gain != 1:
+                matte = replace(matte, residual=tuple(r * gain for r in matte.residual))
             frame = frame.convert(self._opaque.name)
         return replace(frame, picture=cut_out(frame, matte, self._format))
 

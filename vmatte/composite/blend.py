@@ -5,7 +5,7 @@ import numpy as np
 from av import VideoFrame
 
 from vmatte.frames import FORMATS, Frame, PixelFormat, Plane, new_picture, plane_views
-from vmatte.refine import FullMatte, Map, Region
+from vmatte.refine import Edge, FullMatte, Map, Shift
 
 
 def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> VideoFrame:
@@ -22,11 +22,10 @@ def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> Video
         for region in matte.solid:
             part = region.scaled(shift).slices
             out[part] = plane[part]
-        for region in matte.edges:
-            part = region.scaled(shift).slices
-            subject = own_colour(plane[part], matte, region, shift, format, index)
-            alpha = matte.alpha_at(region, shift)
-            out[part] = _mix(subject, behind[part], alpha)
+        for edge in matte.edges:
+            part = edge.region.scaled(shift).slices
+            subject = own_colour(plane[part], matte, edge, shift, format, index)
+            out[part] = _mix(subject, behind[part], edge.alpha_at(shift))
     return picture
 
 
@@ -49,10 +48,10 @@ def cut_out(frame: Frame, matte: FullMatte, format: PixelFormat) -> VideoFrame:
         for region in matte.solid:
             part = region.scaled(shift).slices
             colours[part] = plane[part]
-        for region in matte.edges:
-            part = region.scaled(shift).slices
-            subject = own_colour(plane[part], matte, region, shift, format, index)
-            seen = matte.alpha_at(region, shift) >= 0.5 / top
+        for edge in matte.edges:
+            part = edge.region.scaled(shift).slices
+            subject = own_colour(plane[part], matte, edge, shift, format, index)
+            seen = edge.alpha_at(shift) >= 0.5 / top
             if subject.ndim == 3:
                 seen = seen[:, :, None]
             colours[part] = np.where(seen, subject, np.asarray(black[index], plane.dtype))
@@ -66,30 +65,25 @@ def cut_out(frame: Frame, matte: FullMatte, format: PixelFormat) -> VideoFrame:
 
 
 def own_colour(
-    part: Plane,
-    matte: FullMatte,
-    region: Region,
-    shift: tuple[int, int],
-    format: PixelFormat,
-    index: int,
+    part: Plane, matte: FullMatte, edge: Edge, shift: Shift, format: PixelFormat, index: int
 ) -> Plane:
-    """Return a region of a plane without the old background's colour."""
-    if matte.residual is None:
+    """Return an edge's region of plane ``index`` without the old background's colour."""
+    if not matte.residual:
         return part
-    channels = slice(0, 3) if format.channels > 1 else slice(index, index + 1)
-    residual = matte.residual_at(region, shift, channels)
-    top = (1 << format.depth) - 1
+    if format.channels > 1:
+        residual: Map = cv2.merge([matte.residual_at(edge, shift, c) for c in range(3)])
+    else:
+        residual = matte.residual_at(edge, shift, index)
     if part.dtype == np.uint8:
         subject: Plane = cv2.add(part, residual, dtype=cv2.CV_8U)
         return subject
+    top = (1 << format.depth) - 1
     return np.clip(np.rint(part + residual), 0, top).astype(np.uint16)
 
 
 def _mix(subject: Plane, behind: Plane, alpha: Map) -> Plane:
     if subject.dtype == np.uint8:
-        mixed: Plane = cv2.blendLinear(
-            np.ascontiguousarray(subject), np.ascontiguousarray(behind), alpha, 1 - alpha
-        )
+        mixed: Plane = cv2.blendLinear(subject, behind, alpha, cv2.subtract(1.0, alpha))
         return mixed
     low = behind.astype(np.float32)
     weight = alpha if subject.ndim == 2 else alpha[:, :, None]
