@@ -219,6 +219,7 @@ def _along(luma: Plane, maps: Map) -> Map:
 
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
+_REACH = np.ones((5, 5), np.uint8)
 
 
 def _levels(alpha: Map, options: RefineOptions) -> Map:
@@ -237,9 +238,10 @@ def _tiles(low: Map, high: Map, size: tuple[int, int]) -> _Tiles:
     width, height = size
     rows = np.minimum(np.arange(0, height, TILE) * h // height, h - 1)
     cols = np.minimum(np.arange(0, width, TILE) * w // width, w - 1)
-    # A tile's last pixels are interpolated from working pixels beyond it, which low and high bind.
-    seen = cv2.dilate((high > 0).astype(np.uint8), _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
-    full = cv2.erode((low >= 1).astype(np.uint8), _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
+    # A tile's last pixels are interpolated from low and high beyond it: up to two working pixels,
+    # where its end falls within one.
+    seen = cv2.dilate((high > 0).astype(np.uint8), _REACH, borderType=cv2.BORDER_REPLICATE)
+    full = cv2.erode((low >= 1).astype(np.uint8), _REACH, borderType=cv2.BORDER_REPLICATE)
     is_solid = np.minimum.reduceat(np.minimum.reduceat(full, rows, 0), cols, 1) > 0
     is_edge = (np.maximum.reduceat(np.maximum.reduceat(seen, rows, 0), cols, 1) > 0) & ~is_solid
     return tuple(_runs(is_edge, size)), tuple(_runs(is_solid, size))
