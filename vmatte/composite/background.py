@@ -53,17 +53,61 @@ class Background(Protocol):
         ...
 
 
-class StillBackground:
-    """A colour, or a picture, prepared once."""
+class ColourBackground:
+    """One colour, as near as the format can show it: the same code value everywhere."""
 
-    def __init__(self, picture: NDArray[np.uint8] | Path, fit: Fit = "cover") -> None:
-        """Take [H, W, 3] uint8 sRGB, or the path of a picture."""
-        self._picture, self._fit = picture, fit
+    def __init__(self, colour: tuple[int, int, int]) -> None:
+        """Take sRGB, 0 to 255."""
+        self._colour = colour
+
+    def open(self, info: StreamInfo) -> None:
+        """Work out the code values, see Background."""
+        # Not through swscale, which would dither.
+        rgb = np.array(self._colour, np.float32) / 255
+        if info.colour.hdr:
+            rgb = hdr.encode(np.array([[self._colour]], np.uint8), info.colour.transfer)[0, 0]
+            rgb = rgb.astype(np.float32) / 65535
+        format = info.format
+        if format.rgb:
+            order = {"b": [2, 1, 0], "g": [1, 2, 0]}.get(format.name[0], [0, 1, 2])
+            values = rgb[order] * ((1 << format.depth) - 1)
+        else:
+            matrix = _pinned(info).rgb_to_yuv(format.depth)
+            values = matrix[:, :3] @ rgb + matrix[:, 3]
+        codes = np.clip(np.rint(values), 0, (1 << format.depth) - 1).astype(format.dtype)
+        planes = []
+        for index in range(format.planes):
+            sx, sy = format.shift(index)
+            shape = (-(-info.height >> sy), -(-info.width >> sx))
+            if format.channels > 1:
+                planes.append(np.tile(codes, (*shape, 1)))
+            else:
+                planes.append(np.full(shape, codes[index]))
+        self._planes: tuple[Plane, ...] = tuple(planes)
+
+    def advance(self, frame: Frame) -> None:
+        """Do nothing: the colour stays."""
+
+    def planes(
+        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
+    ) -> tuple[Plane, ...]:
+        """Return the prepared planes."""
+        return self._planes
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class StillBackground:
+    """A picture, prepared once."""
+
+    def __init__(self, path: Path, fit: Fit = "cover") -> None:
+        """Take the path of a picture."""
+        self._path, self._fit = path, fit
 
     def open(self, info: StreamInfo) -> None:
         """Scale and convert the picture, see Background."""
-        rgb = self._picture if isinstance(self._picture, np.ndarray) else _load(self._picture)
-        self._planes = to_native(place(rgb, info, self._fit), info).planes
+        self._planes = to_native(place(_load(self._path), info, self._fit), info).planes
 
     def advance(self, frame: Frame) -> None:
         """Do nothing: the picture stays."""
@@ -121,7 +165,7 @@ class VideoBackground:
             self._native = None
         if self._native is None:
             picture = self._current[1]
-            rgb = place(picture.rgb((picture.width, picture.height)), self._info, self._fit)
+            rgb = place(_srgb(picture), self._info, self._fit)
             self._native = to_native(rgb, self._info).planes
         return self._native
 
@@ -200,8 +244,8 @@ def parse_background(text: str, fit: Fit = "cover") -> Background | None:
                 raise
             raise OptionError(f"blur radius is {radius!r}; expected a number of pixels") from e
     if text in COLOURS or re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        colour = COLOURS.get(text) or tuple(bytes.fromhex(text[1:]))
-        return StillBackground(np.full((2, 2, 3), colour, np.uint8), "stretch")
+        red, green, blue = COLOURS.get(text) or bytes.fromhex(text[1:])
+        return ColourBackground((red, green, blue))
     path = Path(text)
     if not path.exists():
         names = ", ".join(sorted(COLOURS))
@@ -217,10 +261,15 @@ def parse_background(text: str, fit: Fit = "cover") -> Background | None:
 def _load(path: Path) -> NDArray[np.uint8]:
     source = open_source(str(path))
     try:
-        frame = next(iter(source))
-        return frame.rgb((frame.width, frame.height))
+        return _srgb(next(iter(source)))
     finally:
         source.close()
+
+
+def _srgb(frame: Frame) -> NDArray[np.uint8]:
+    """Return the whole picture as [H, W, 3] sRGB; HDR is brought into its range."""
+    rgb = frame.rgb((frame.width, frame.height))
+    return hdr.tone_curve(frame.colour.transfer)[rgb] if frame.colour.hdr else rgb
 
 
 def place(rgb: NDArray[np.uint8], info: StreamInfo, fit: Fit) -> NDArray[np.uint8]:
