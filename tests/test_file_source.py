@@ -243,3 +243,19 @@ def test_range_defaults(tmp_path: Path) -> None:
     assert (colour.matrix, colour.primaries, colour.transfer) == (2, 2, 2)
     assert colour.range in (0, LIMITED)
     assert frames[0].colour.resolved(96, 64, rgb=False).matrix == 5
+
+
+def test_an_animated_gif_keeps_its_pace(tmp_path: Path) -> None:
+    from writing import frames_of, info_of
+
+    from vmatte.sinks import open_sink
+
+    sink, info = open_sink(str(tmp_path / "a.gif")), info_of("rgb24")
+    sink.open(info)
+    for frame in frames_of(info):
+        sink.write(frame)
+    sink.close()
+    source, frames = read(tmp_path / "a.gif")
+    assert not source.info.still
+    times = [float(f.time) for f in frames]
+    assert times == pytest.approx([t / 30 for t in SPARSE], abs=0.01)

@@ -21,7 +21,7 @@ from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.matting import Engine, Matte, Matter
 from vmatte.refine import RefineOptions, refine
-from vmatte.sinks import Sink
+from vmatte.sinks import FileSink, Sink
 from vmatte.sources import FrameSource
 
 DEPTH = 4
@@ -75,9 +75,11 @@ class Output:
             self.abort()
             raise
 
-    def close(self) -> None:
-        """Finish the sink. Raises OutputError."""
+    def close(self, *, early: bool = False) -> None:
+        """Finish the sink; ``early``: the source had more frames. Raises OutputError."""
         self.compositor.close()
+        if early and isinstance(self.sink, FileSink):
+            self.sink.end_early()
         self.sink.close()
 
     def abort(self) -> None:
@@ -222,7 +224,7 @@ class Pipeline:
             raise InputError(f"the input has no frame {part}; try to play it")
         for output in self._outputs:
             with self._clock.measure("encode"):
-                output.close()
+                output.close(early=self._stop.is_set())
         return frames
 
     def _give_up(self) -> None:

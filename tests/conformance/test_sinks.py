@@ -15,6 +15,7 @@ from writing import frames_of, info_of, write
 from vmatte.errors import OutputError, OutputExistsError, WriteError
 from vmatte.frames import StreamInfo
 from vmatte.sinks import Encoding, FileSink, ImagesSink, NullSink, Sink, StreamSink, open_sink
+from vmatte.sources import open_source
 from vmatte.testing import MemorySink
 
 DEFAULT = Encoding()
@@ -121,14 +122,25 @@ def test_numbered_images(name: str, tmp_path: Path) -> None:
         assert np.abs(rgb - rgb_picture(index)).mean() <= (6 if name[-3:] in ("jpg", "ebp") else 0)
 
 
-def test_a_raw_stream(tmp_path: Path) -> None:
+@pytest.mark.parametrize("native", ["yuv420p", "yuv444p", "gray", "yuv422p10le", "gray16le"])
+def test_a_raw_stream(native: str, tmp_path: Path) -> None:
     pipe = io.BytesIO()
-    write(StreamSink(pipe), info_of("yuv420p"))
+    info = info_of(native)
+    write(StreamSink(pipe), info)
     (tmp_path / "a.y4m").write_bytes(pipe.getvalue())
-    pictures = decode(tmp_path / "a.y4m")
-    assert len(pictures) == len(SPARSE)
-    for picture, frame in zip(pictures, frames_of(info_of("yuv420p")), strict=True):
-        assert np.array_equal(picture.to_ndarray()[:64], frame.planes[0])
+    source = open_source(str(tmp_path / "a.y4m"))
+    frames = list(source)
+    source.close()
+    assert [f.time for f in frames] == [Fraction(i, 30) for i in range(len(SPARSE))]
+    assert source.info.format.name == native
+    for got, given in zip(frames, frames_of(info), strict=True):
+        for plane, wanted in zip(got.planes, given.planes, strict=True):
+            assert np.array_equal(plane, wanted)
+
+
+def test_a_raw_stream_has_no_transparency() -> None:
+    with pytest.raises(OutputError, match=r"no transparency; use .*\.webm"):
+        StreamSink(io.BytesIO()).open(info_of("yuva420p"))
 
 
 ALL: dict[str, Callable[[Path], Sink]] = {

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from vmatte.sinks.base import Sink
 from vmatte.sinks.codecs import Encoding
-from vmatte.sinks.file import FileSink, StreamSink
+from vmatte.sinks.file import FileSink
 from vmatte.sinks.images import SUFFIXES, ImagesSink
 from vmatte.sinks.null import NullSink
+from vmatte.sinks.stream import StreamSink
 
 __all__ = ["Encoding", "FileSink", "ImagesSink", "NullSink", "Sink", "StreamSink", "open_sink"]
 

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -43,6 +43,8 @@ class FileSink:
         self._output: OutputContainer | None = None
         self._side: SideStreams | None = None
         self._temporary: Path | None = None
+        self._time = Fraction(0)
+        self._last: Fraction | None = None
 
     def open(self, info: StreamInfo) -> None:
         """Choose codec and pixel format, and begin the file."""
@@ -78,6 +80,7 @@ class FileSink:
     def write(self, frame: Frame) -> None:
         """Encode one frame."""
         self._count += 1
+        self._time = frame.time
         with writing(self.name):
             if self._palette is not None:
                 pictures = self._palette.apply(frame)
@@ -95,6 +98,10 @@ class FileSink:
             self._side.mux_until(stamp * packet.time_base, self._output.mux)
         self._output.mux(packet)
 
+    def end_early(self) -> None:
+        """Say, before ``close``, that frames are missing: the sound then ends with the picture."""
+        self._last = self._time
+
     def close(self) -> None:
         """Flush the encoder, finish the container and give the file its name."""
         if self._output is None or self._temporary is None:
@@ -106,7 +113,9 @@ class FileSink:
                     packet.dts = packet.pts
                 self._mux(packet)
             if self._side is not None:
-                self._side.finish(self._output.mux)
+                if self._last is not None:
+                    self._side.mux_until(self._last, self._output.mux)
+                self._side.finish(self._output.mux, rest=self._last is None)
                 self._side.close()
                 self._side = None
             self._output.close()
@@ -135,57 +144,6 @@ def _muxing(container: str, info: StreamInfo) -> dict[str, str]:
         rate = info.time_base.denominator
         return {"movie_timescale": str(rate * -(-1000 // rate))}
     return {"loop": "0"} if container == "webp" else {}
-
-
-class StreamSink:
-    """YUV4MPEG2 on a byte stream, for another program to read. See Sink."""
-
-    name = "standard output"
-
-    def __init__(self, file: BinaryIO) -> None:
-        """Write to ``file``, which stays open."""
-        self._file = file
-        self._output: OutputContainer | None = None
-
-    def open(self, info: StreamInfo) -> None:
-        """Write the header."""
-        codec = Codec(encoder="wrapped_avframe", containers=(), formats=_Y4M, even=False)
-        format = choose_format(self.name, codec, Encoding(), info)
-        with writing(self.name):
-            self._output = av.open(self._file, "w", format="yuv4mpegpipe")
-            rate = info.rate or Fraction(25)
-            self._stream: Any = self._output.add_stream("wrapped_avframe", rate=rate)
-            self._target = encoded_colour(info, format, codec)
-            describe(self._stream, format, info, self._target)
-            self._stream.codec_context.time_base = 1 / rate
-        self._count = 0
-
-    def write(self, frame: Frame) -> None:
-        """Write one frame. The format has no timestamps: its rate is constant."""
-        assert self._output is not None
-        with writing(self.name):
-            picture = fit(frame, self._stream, self._target)
-            picture.pts, picture.time_base = self._count, self._stream.codec_context.time_base
-            self._count += 1
-            self._output.mux(self._stream.encode(picture))
-
-    def close(self) -> None:
-        """Flush."""
-        if self._output is None:
-            return
-        output, self._output = self._output, None
-        with writing(self.name):
-            output.mux(self._stream.encode(None))
-            output.close()
-            self._file.flush()
-
-    def abort(self) -> None:
-        """Stop; what the reader got already cannot be taken back."""
-        with contextlib.suppress(Exception):
-            self.close()
-
-
-_Y4M = ("yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray")
 
 
 class _Palette:

@@ -139,7 +139,8 @@ def encode_image(frame: Frame, encoder: str, format: str) -> bytes:
         )
         frame = frame.convert(format, colour=colour)
     else:
-        frame = frame.convert(format)
+        # Images have full range, gray ones too.
+        frame = frame.convert(format, colour=replace(colour, range=FULL))
     context: Any = av.CodecContext.create(encoder, "w")
     context.width, context.height = frame.width, frame.height
     context.pix_fmt = format

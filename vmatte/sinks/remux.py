@@ -130,9 +130,9 @@ class SideStreams:
             self._send(self._next, mux)
             self._next = next(self._packets, None)
 
-    def finish(self, mux: Mux) -> None:
-        """Give ``mux`` all that is left."""
-        while self._next is not None:
+    def finish(self, mux: Mux, *, rest: bool = True) -> None:
+        """Give ``mux`` all that is left, or without ``rest`` only what is being encoded."""
+        while rest and self._next is not None:
             self._send(self._next, mux)
             self._next = next(self._packets, None)
         for encoder in self._encoders.values():

@@ -1,10 +1,9 @@
 """Media files through PyAV: decoding with exact times, upright, in the native pixel format."""
 
 import math
-import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 import av.container
@@ -13,8 +12,9 @@ from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from vmatte.errors import DamagedMediaError, InputError, UnsupportedMediaError, mask, reading
+from vmatte.errors import DamagedMediaError, UnsupportedMediaError, mask, reading
 from vmatte.frames import Colour, Frame, StreamInfo, nearest
+from vmatte.sources.filters import filter_graph, upright
 
 MIN_SIDE = 16
 """Pixels; anything smaller has no picture to matte."""
@@ -133,7 +133,7 @@ class FileSource:
         """Set up what the first picture tells: the filters that make all pictures upright."""
         check_size(self.name, picture.width, picture.height)
         self._native = nearest(picture.format.name)
-        self._turn, self.rotation = _upright(picture)
+        self._turn, self.rotation = upright(picture)
         self._interlaced = bool(picture.interlaced_frame)
         filters = []
         if self._interlaced:
@@ -142,7 +142,7 @@ class FileSource:
         if filters or self._native.name != picture.format.name.replace("yuvj", "yuv"):
             filters.append(("format", self._format_after(picture)))
             assert self._stream.time_base is not None
-            self._graph = _graph(picture, self._stream.time_base, filters)
+            self._graph = filter_graph(picture, self._stream.time_base, filters)
         self._shape = self._last_shape = (picture.width, picture.height, picture.format.name)
         self._scaler = VideoReformatter()
 
@@ -280,7 +280,6 @@ class FileSource:
 
     def close(self) -> None:
         """Close the file."""
-        # A suspended generator would keep the container's memory alive.
         if hasattr(self, "_pictures"):
             self._pictures.close()  # type: ignore[attr-defined]
         self._first = self._graph = None
@@ -299,59 +298,3 @@ def check_size(name: str, width: int, height: int) -> None:
             f"{name}: its picture is {width}x{height}; expected at least {MIN_SIDE} pixels a side "
             f"and at most {MAX_PIXELS // 10**6} million in all; scale it first"
         )
-
-
-def _upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
-    """Return the filters that undo the display matrix, and its clockwise angle in degrees.
-
-    The matrix is nine 32-bit numbers, ISO/IEC 14496-12 section 6.2.2.
-    """
-    data = _side_data(picture).get("DISPLAYMATRIX")
-    if data is None:
-        return [], 0
-    a, b, _, c, d = struct.unpack("<9i", bytes(data))[:5]
-    angle = round(math.degrees(math.atan2(b, a))) % 360
-    mirrored = a * d - b * c < 0
-    if angle == 90:
-        return [("transpose", "cclock_flip" if c > 0 else "clock")], 90
-    if angle == 270:
-        return [("transpose", "clock_flip" if c < 0 else "cclock")], 270
-    if angle == 180:
-        return ([("hflip", "")] if mirrored else [("hflip", ""), ("vflip", "")]), 180
-    if angle == 0:
-        return ([("vflip", "")] if mirrored else []), 0
-    raise InputError(
-        f"the picture is to be shown turned by {angle} degrees; only multiples of 90 can be kept"
-    )
-
-
-def _side_data(picture: av.VideoFrame) -> Any:
-    try:
-        return picture.side_data
-    except ValueError:
-        # PyAV 18 cannot list side data with a kind it has no name for (EXIF, for one): drop those.
-        graph = _graph(
-            picture, Fraction(1, 1000), [("sidedata", f"mode=delete:type={k}") for k in _NAMELESS]
-        )
-        graph.vpush(picture)
-        return graph.vpull().side_data
-
-
-_NAMELESS = range(28, 40)
-"""AVFrameSideDataType beyond what PyAV 18 knows."""
-
-
-def _graph(picture: av.VideoFrame, time_base: Fraction, filters: list[tuple[str, Any]]) -> Graph:
-    graph = Graph()
-    nodes = [
-        graph.add_buffer(
-            width=picture.width,
-            height=picture.height,
-            format=picture.format,
-            time_base=time_base,
-        )
-    ]
-    nodes += [graph.add(name, args) if args else graph.add(name) for name, args in filters]
-    nodes.append(graph.add("buffersink"))
-    graph.link_nodes(*nodes).configure()
-    return graph
