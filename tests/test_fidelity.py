@@ -120,7 +120,7 @@ def test_start_and_end_cut_the_picture(out: str, tmp_path: Path) -> None:
 
 def test_a_part_without_frames(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4")
-    with pytest.raises(InputError, match="no frame in the part"):
+    with pytest.raises(InputError, match="the input has no frame"):
         to_file(source, tmp_path / "out.mp4", start=5)
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 

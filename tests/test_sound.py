@@ -252,3 +252,22 @@ def test_the_sound_of_a_long_silence_before_the_picture(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", times=range(10), sounds=[Sound(seconds=3)])
     to_file(source, tmp_path / "out.mp4")
     assert len(packets_of(tmp_path / "out.mp4", "audio")) == len(packets_of(source, "audio"))
+
+
+def test_damaged_sound_is_left_out_and_noted(tmp_path: Path) -> None:
+    clean = make_video(tmp_path / "a.mkv", times=range(25), sounds=[Sound(codec="ac3", seconds=1)])
+    with av.open(str(clean)) as source, av.open(str(tmp_path / "in.mkv"), "w") as output:
+        copies = [output.add_stream_from_template(s) for s in source.streams]
+        for count, packet in enumerate(p for p in source.demux() if p.size):
+            copied = packet
+            if packet.stream_index == 1 and count % 8 == 7:
+                copied = av.Packet(b"\0" * packet.size)
+                copied.pts, copied.dts = packet.pts, packet.dts
+                copied.time_base = packet.time_base
+            copied.stream = copies[packet.stream_index]
+            output.mux(copied)
+    stats = to_file(tmp_path / "in.mkv", tmp_path / "out.webm")
+    assert stats.frames == 25
+    assert any("damaged packets of sound left out" in n for n in stats.notes), stats.notes
+    begin, samples = pcm(tmp_path / "out.webm")
+    assert begin + len(samples) / 48000 == pytest.approx(1.0, abs=0.06)

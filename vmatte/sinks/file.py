@@ -75,6 +75,7 @@ class FileSink:
             self._side = SideStreams(info.container, info.start, info.end)
             self._side.add_to(self._output, container)
             self.notes += self._side.notes
+            self._side.notes.clear()
         self._count = 0
 
     def write(self, frame: Frame) -> None:
@@ -116,6 +117,7 @@ class FileSink:
                 if self._last is not None:
                     self._side.mux_until(self._last, self._output.mux)
                 self._side.finish(self._output.mux, rest=self._last is None)
+                self.notes += self._side.notes
                 self._side.close()
                 self._side = None
             self._output.close()

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import av
+import av.error
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
@@ -138,6 +139,8 @@ class SideStreams:
         for encoder in self._encoders.values():
             for packet in encoder.flush():
                 mux(packet)
+            if encoder.damaged:
+                self.notes.append(f"{encoder.damaged} damaged packets of sound left out")
 
     def _send(self, packet: AnyPacket, mux: Mux) -> None:
         index = packet.stream_index
@@ -170,14 +173,42 @@ class _AudioEncoder:
         target.layout = context.layout
         target.bit_rate = 96000 * max(1, context.layout.nb_channels // 2 + 1) // 2 * 2
         target.open()
+        self.damaged = 0
+        self._end: Fraction | None = None
         self._resampler = AudioResampler(target.format, target.layout, rate, target.frame_size)
 
     def encode(self, packet: AnyPacket, shift: int) -> Iterator[AnyPacket]:
-        for frame in packet.decode():
+        try:
+            frames = packet.decode()
+        except (av.error.InvalidDataError, av.error.UnknownError):
+            self.damaged += 1
+            return
+        for frame in frames:
+            for silence in self._pause_before(frame):  # type: ignore[arg-type]
+                for part in self._resampler.resample(silence):
+                    yield from self.stream.encode(part)
             if shift and frame.pts is not None:
                 frame.pts -= shift
             for part in self._resampler.resample(frame):  # type: ignore[arg-type]
                 yield from self.stream.encode(part)
+
+    def _pause_before(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        """Yield silence where packets are missing: encoders join what they get."""
+        if frame.pts is None or frame.time_base is None:
+            return
+        time = frame.pts * frame.time_base
+        gap = time - self._end if self._end is not None else Fraction(0)
+        self._end = time + Fraction(frame.samples, frame.sample_rate)
+        left = round(gap * frame.sample_rate) if gap > _PAUSE else 0
+        while left:
+            # A second at a time.
+            count = min(left, frame.sample_rate)
+            silence = av.AudioFrame(frame.format.name, frame.layout.name, count)
+            for plane in silence.planes:
+                plane.update(bytes(plane.buffer_size))
+            silence.sample_rate = frame.sample_rate
+            left -= count
+            yield silence
 
     def flush(self) -> Iterator[AnyPacket]:
         for part in self._resampler.resample(None):
@@ -189,6 +220,9 @@ def _time(packet: AnyPacket) -> Fraction:
     stamp = packet.dts if packet.dts is not None else packet.pts
     return (stamp or 0) * packet.time_base
 
+
+_PAUSE = Fraction(1, 50)
+"""Seconds; less is the rounding of timestamps."""
 
 _CONTAINER_WORDS = {
     "major_brand",
