@@ -116,7 +116,8 @@ def test_it_is_said_without_json(user: User) -> None:
     clip = make_video(user.here / "long.mp4", times=range(3000), options={"g": "300"})
     words = ("run", clip.name, "-o", "out.mp4", *TINY)
     with user.start(*words) as process:
-        while not any(".part" in n for n in user.left()):
+        deadline = time.monotonic() + 20
+        while not any(".part" in n for n in user.left()) and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

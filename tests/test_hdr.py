@@ -26,7 +26,7 @@ def test_diffuse_white_and_black() -> None:
 
 
 def test_gray() -> None:
-    """sRGB 118 is 18.1 % of white: 36.8 cd/m2, by hand 41.2 % in PQ (ST 2084), 43.8 % in HLG."""
+    """Of sRGB, 118 is 18.1 % of white: 36.8 cd/m2, by hand 41.2 % in PQ, 43.8 % in HLG."""
     np.testing.assert_allclose(signal((118, 118, 118), PQ), 0.4115, atol=0.001)
     np.testing.assert_allclose(signal((118, 118, 118), HLG), 0.4375, atol=0.002)
 
