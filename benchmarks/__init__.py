@@ -1,0 +1,1 @@
+"""Measurements of vmatte: one command each, see README.md here."""
