@@ -23,10 +23,12 @@ $(BIN)/python:
 
 # A stamp for each set of requirements: installed again only when the project file changes.
 $(VENV)/installed: pyproject.toml | $(BIN)/python
+	@echo "installing vmatte in $(VENV); the first time takes a minute or two"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(BIN)/python
+	@echo "installing vmatte and its test tools in $(VENV); the first time takes a minute or two"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/installed
 
