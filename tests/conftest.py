@@ -39,7 +39,7 @@ def _descriptors() -> set[str]:
     found = set()
     for fd in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(fd)
+            target = str(fd.readlink())
         except OSError:
             continue
         if target.startswith("/") and not target.startswith(("/dev/", "/proc/")):

@@ -12,16 +12,10 @@ import pytest
 from media import decode, make_video, y4m
 from user import TINY, User, user
 
-from vmatte import sources
-
 __all__ = ["user"]
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
 
-# sys.stdin.buffer cannot be left at exit while a read in it hangs: see the issue.
-hangs = pytest.mark.xfail(
-    not hasattr(sources, "StandardInput"), reason="reads of sys.stdin.buffer hold its lock"
-)
 SLOW = ("--codec", "h264", "--preset", "veryslow")
 
 
@@ -128,7 +122,6 @@ def test_it_is_said_without_json(user: User) -> None:
         assert user.made() - {"long.mp4"} == {"out.mp4"}
 
 
-@hangs
 def test_a_read_that_hangs_does_not_hold_it(user: User) -> None:
     """Standard input stays open, and silent: the file is finished all the same."""
     with running(user) as run:
@@ -159,7 +152,6 @@ def test_the_second_stops_at_once_and_leaves_nothing(user: User) -> None:
     assert not any('"summary"' in line for line in lines)
 
 
-@hangs
 @pytest.mark.parametrize("sent", [b"", b"YUV4MPEG2 W96 H64 F25:1\n"])
 def test_while_the_input_is_awaited(user: User, sent: bytes) -> None:
     """Nothing is running yet that could be finished."""

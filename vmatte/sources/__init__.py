@@ -1,8 +1,10 @@
 """Frame sources: one seam, one file each."""
 
+import os
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from vmatte.errors import InputError, OptionError
 from vmatte.sources.base import FrameSource
@@ -35,7 +37,11 @@ def open_source(
         return SyntheticSource()
     if name == "-":
         return FileSource(
-            sys.stdin.buffer, name="standard input", format="yuv4mpegpipe", end=end, salvage=salvage
+            cast(BinaryIO, StandardInput()),
+            name="standard input",
+            format="yuv4mpegpipe",
+            end=end,
+            salvage=salvage,
         )
     is_pattern = not Path(name).exists() and ("*" in name or "%" in name)
     if Path(name).is_dir() or is_pattern:
@@ -43,3 +49,32 @@ def open_source(
             raise OptionError("--start and --end cut files, not images: name fewer images instead")
         return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
     return FileSource(name, start=start, end=end, salvage=salvage)
+
+
+class StandardInput:
+    """Standard input for FFmpeg: a read that is interrupted ends it, one that hangs holds no lock.
+
+    sys.stdin.buffer would: Python dies at exit where another thread still waits in it, and FFmpeg
+    reads on after a KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        """Find the file behind sys.stdin, where there is one."""
+        try:
+            self._file: int | None = sys.stdin.fileno()
+        except (AttributeError, OSError):
+            self._file = None
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        if self._ended:
+            return b""
+        if self._file is None:
+            return sys.stdin.buffer.read(size)
+        try:
+            return os.read(self._file, size)
+        except KeyboardInterrupt:
+            # PyAV would print it and go on; whoever caught the signal knows of it.
+            self._ended = True
+            return b""
