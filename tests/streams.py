@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vmatte.colour import FULL, Colour
 from vmatte.composite import AlphaOutput
-from vmatte.frames import FORMATS, FULL, Colour, Frame, StreamInfo, from_array
-from vmatte.pipeline import Output, Pipeline, RunStats
+from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.pipeline import Output, Pipeline
+from vmatte.pixels import FORMATS
 from vmatte.refine import RefineOptions
+from vmatte.stats import RunStats
 from vmatte.testing import FunctionMatter, ListSource, MemorySink
 
 SIZE = (64, 32)

@@ -17,7 +17,8 @@ from writing import HD, info_of
 
 from vmatte.composite.blend import with_alpha
 from vmatte.errors import UnsupportedOutputError
-from vmatte.frames import FORMATS, Frame, StreamInfo, from_array, plane_views
+from vmatte.frames import Frame, StreamInfo, from_array, plane_views
+from vmatte.pixels import FORMATS
 from vmatte.sinks import Encoding, open_sink
 
 SIZE = (96, 64)

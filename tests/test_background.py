@@ -13,11 +13,13 @@ import pytest
 from media import make_image, make_video
 from numpy.typing import NDArray
 
+from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.composite import Background, parse_background
-from vmatte.composite.background import place
+from vmatte.composite.place import place
 from vmatte.errors import InputError, OptionError
-from vmatte.frames import FORMATS, FULL, LIMITED, Colour, Frame, StreamInfo, from_array
+from vmatte.frames import Frame, StreamInfo, from_array
 from vmatte.matting import Matte
+from vmatte.pixels import FORMATS
 from vmatte.refine import RefineOptions, refine
 
 INFO = StreamInfo(

@@ -9,21 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.composite import AlphaOutput, Composite, Subject, parse_background
 from vmatte.composite.blend import over, with_alpha
-from vmatte.frames import (
-    FORMATS,
-    FULL,
-    LIMITED,
-    Colour,
-    Frame,
-    StreamInfo,
-    from_array,
-    new_picture,
-    plane_views,
-)
+from vmatte.frames import Frame, StreamInfo, from_array, new_picture, plane_views
+from vmatte.fullmatte import FullMatte
 from vmatte.matting import Matte
-from vmatte.refine import FullMatte, RefineOptions, refine
+from vmatte.pixels import FORMATS
+from vmatte.refine import RefineOptions, refine
 
 SIZE = (131, 73)
 EVERY = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv420p10le", "yuv444p12le",

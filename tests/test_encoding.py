@@ -11,8 +11,9 @@ import pytest
 from media import SPARSE, decode, ffprobe, rgb_picture
 from writing import HD, frames_of, info_of, write
 
+from vmatte.colour import FULL, HLG, LIMITED, PQ, Colour
 from vmatte.errors import UnsupportedOutputError
-from vmatte.frames import FULL, HLG, LIMITED, PQ, Colour, from_array
+from vmatte.frames import from_array
 from vmatte.sinks import Encoding, open_sink
 
 SHORT = SPARSE[:3]

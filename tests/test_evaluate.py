@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vmatte.cli import cli
+from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.errors import DamagedMediaError, InputError, InputNotFoundError
 from vmatte.evaluation import (
     RAW,
@@ -25,7 +26,7 @@ from vmatte.evaluation import (
     read_alpha,
     score,
 )
-from vmatte.frames import FULL, LIMITED, Colour, Frame, from_array, new_picture, plane_views
+from vmatte.frames import Frame, from_array, new_picture, plane_views
 from vmatte.matting.base import Engine, Matte
 
 SIZE = 64, 48

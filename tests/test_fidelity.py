@@ -28,10 +28,12 @@ from media import (
 
 from vmatte.composite import AlphaOutput, Composite, Compositor, Subject, parse_background
 from vmatte.errors import InputError
-from vmatte.frames import FORMATS, Frame, StreamInfo
-from vmatte.pipeline import Output, Pipeline, RunStats
+from vmatte.frames import Frame, StreamInfo
+from vmatte.pipeline import Output, Pipeline
+from vmatte.pixels import FORMATS
 from vmatte.sinks import Encoding, Sink, open_sink
 from vmatte.sources import open_source
+from vmatte.stats import RunStats
 from vmatte.testing import FunctionMatter, MemorySink
 
 

@@ -23,7 +23,8 @@ from media import (
     times_of,
 )
 
-from vmatte.frames import FULL, LIMITED, Frame
+from vmatte.colour import FULL, LIMITED
+from vmatte.frames import Frame
 from vmatte.sources import FileSource
 
 

@@ -5,10 +5,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from vmatte.colour import HLG, LIMITED, PQ, Colour
 from vmatte.composite import parse_background
 from vmatte.composite.hdr import encode, tone_curve
 from vmatte.errors import UnsupportedMediaError
-from vmatte.frames import FORMATS, HLG, LIMITED, PQ, Colour, Frame, StreamInfo, new_picture
+from vmatte.frames import Frame, StreamInfo, new_picture
+from vmatte.pixels import FORMATS
 
 
 def signal(colour: tuple[int, int, int], transfer: int) -> np.ndarray[tuple[int], np.dtype[float]]:

@@ -22,7 +22,8 @@ from vmatte.errors import (
     WriteError,
 )
 from vmatte.frames import Frame, StreamInfo
-from vmatte.pipeline import Pipeline, RunStats
+from vmatte.pipeline import Pipeline
+from vmatte.stats import RunStats
 from vmatte.testing import FunctionMatter, ListSource, MemorySink
 
 
@@ -96,7 +97,7 @@ def test_a_failing_compositor(method: str, at: int) -> None:
 
 def test_a_sink_that_fails_to_close() -> None:
     class Sink(MemorySink):
-        def close(self) -> None:
+        def close(self, *, early: bool = False) -> None:
             raise WriteError("no space for the index")
 
     sinks = [Sink(), MemorySink()]

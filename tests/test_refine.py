@@ -9,11 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from vmatte import refine as module
+from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.decontaminate import estimate_foreground
 from vmatte.errors import OptionError
-from vmatte.frames import FULL, LIMITED, Colour, Frame, from_array
+from vmatte.frames import Frame, from_array
+from vmatte.fullmatte import FullMatte, Region
 from vmatte.matting import Matte
-from vmatte.refine import FullMatte, RefineOptions, Region, refine
+from vmatte.refine import RefineOptions, refine
 
 Array = NDArray[np.float32]
 PLAIN = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)

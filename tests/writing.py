@@ -5,7 +5,9 @@ from fractions import Fraction
 
 from media import SPARSE, rgb_picture
 
-from vmatte.frames import FORMATS, FULL, LIMITED, Colour, Frame, StreamInfo, from_array
+from vmatte.colour import FULL, LIMITED, Colour
+from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.pixels import FORMATS
 from vmatte.sinks import Sink
 
 HD = Colour(matrix=1, primaries=1, transfer=1, range=LIMITED)

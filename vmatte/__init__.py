@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from vmatte.frames import Frame, StreamInfo
     from vmatte.job import JobOptions, matte
     from vmatte.matting import Matte, Matter, MatterOptions, load_matter
-    from vmatte.pipeline import Output, Pipeline, RunStats
+    from vmatte.pipeline import Output, Pipeline
     from vmatte.refine import RefineOptions
     from vmatte.runtimes import RuntimeOptions
     from vmatte.sinks import Encoding, Sink, open_sink
     from vmatte.sources import FrameSource, open_source
+    from vmatte.stats import RunStats
 
 __version__ = "0.1.0"
 

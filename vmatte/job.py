@@ -9,10 +9,11 @@ from typing import Any
 from vmatte.composite import AlphaOutput, Composite, Compositor, Fit, Subject, parse_background
 from vmatte.errors import OptionError
 from vmatte.matting import Matter, MatterOptions, load_matter
-from vmatte.pipeline import Output, Pipeline, Progress, RunStats
+from vmatte.pipeline import Output, Pipeline, Progress
 from vmatte.refine import RefineOptions
 from vmatte.sinks import Encoding, open_sink
 from vmatte.sources import FrameSource, open_source
+from vmatte.stats import RunStats
 
 KINDS = ("composite", "alpha", "foreground")
 """What an output can show; named before '=' in an output's name."""

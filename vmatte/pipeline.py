@@ -1,14 +1,10 @@
 """From a source through a matter to outputs: reader, inference, composition workers, writers."""
 
-import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,44 +15,22 @@ from vmatte.composite.hdr import tone_curve
 from vmatte.concurrency import Channel, StoppedError
 from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
-from vmatte.matting import Engine, Matte, Matter
+from vmatte.matting import Matte, Matter
 from vmatte.refine import RefineOptions, refine
-from vmatte.sinks import FileSink, Sink
+from vmatte.sinks import Sink
 from vmatte.sources import FrameSource
+from vmatte.stats import Clock, RunStats, peak_memory
 
 DEPTH = 4
 """Frames that may wait between two stages: enough to smooth out, too few to fill memory."""
 
+
 GRACE = 2.0
 """Seconds that a read under way may still take once nobody wants its result."""
 
+
 Progress = Callable[[int, StreamInfo], None]
 """Called after each frame with the count so far and what is known of the source."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStats:
-    """What a run did.
-
-    frames: written. dropped: left out by policy. skipped: damaged in the source. seconds: wall
-    time. stages: seconds spent in each stage, over all threads. peak_memory: bytes of the process,
-    None where the system does not tell. interrupted: stopped before the end of the source.
-    """
-
-    frames: int
-    dropped: int
-    skipped: int
-    seconds: float
-    stages: dict[str, float]
-    engine: Engine
-    peak_memory: int | None
-    interrupted: bool
-    notes: tuple[str, ...] = ()
-
-    @property
-    def fps(self) -> float:
-        """Frames per second over the whole run."""
-        return self.frames / self.seconds if self.seconds else 0.0
 
 
 class Output:
@@ -78,9 +52,7 @@ class Output:
     def close(self, *, early: bool = False) -> None:
         """Finish the sink; ``early``: the source had more frames. Raises OutputError."""
         self.compositor.close()
-        if early and isinstance(self.sink, FileSink):
-            self.sink.end_early()
-        self.sink.close()
+        self.sink.close(early=early)
 
     def abort(self) -> None:
         """Leave nothing half-written."""
@@ -88,26 +60,12 @@ class Output:
         self.sink.abort()
 
 
-@dataclass(slots=True)
-class _Clock:
-    """Seconds by stage, summed over threads."""
-
-    stages: dict[str, float] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @contextlib.contextmanager
-    def measure(self, stage: str) -> Any:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - begin
-            with self.lock:
-                self.stages[stage] = self.stages.get(stage, 0.0) + spent
-
-
 _READER, _WRITER = "vmatte-reader", "vmatte-writer-{}"
+
+
 _Item = tuple[Frame, NDArray[np.uint8]]
+
+
 _Job = Future[list[Frame]]
 
 
@@ -139,7 +97,7 @@ class Pipeline:
         self._progress = progress
         self._workers = workers or min(4, os.cpu_count() or 1)
         self._stop = threading.Event()
-        self._clock = _Clock()
+        self._clock = Clock()
         self._items: Channel[_Item] = Channel(DEPTH)
         self._lanes: list[Channel[_Job]] = [Channel(DEPTH) for _ in self._outputs]
         self._failures: list[BaseException] = []
@@ -323,19 +281,3 @@ class Pipeline:
         except BaseException as e:
             self._failures.append(e)
             self._give_up()
-
-
-def peak_memory() -> int | None:
-    """Return the most memory this process has held so far, in bytes."""
-    if sys.platform == "win32":
-        return None
-    if sys.platform == "linux":
-        # Not getrusage: there a process begins with the peak of the one that started it.
-        with contextlib.suppress(OSError, StopIteration, ValueError):
-            status = Path("/proc/self/status").read_text().splitlines()
-            line = next(x for x in status if x.startswith("VmHWM:"))
-            return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -91,7 +91,7 @@ class MemorySink:
             raise self._error
         self.frames.append(frame)
 
-    def close(self) -> None:
+    def close(self, *, early: bool = False) -> None:
         """Remember it."""
         self.state = "closed"
 

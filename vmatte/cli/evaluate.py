@@ -9,16 +9,7 @@ from typing import Any
 import click
 
 from vmatte.cli.options import engine_options, matter_options
-from vmatte.evaluation import (
-    RAW,
-    Clip,
-    Evaluation,
-    compare,
-    evaluate,
-    find_clips,
-    finished,
-    pair,
-)
+from vmatte.evaluation import RAW, Clip, Evaluation, compare, evaluate, find_clips, finished, pair
 from vmatte.matting import load_matter
 from vmatte.metrics import LABELS, Means
 

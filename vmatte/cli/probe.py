@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from vmatte.frames import HLG, PQ, StreamInfo
+from vmatte.colour import HLG, PQ
+from vmatte.frames import StreamInfo
 from vmatte.sources import open_source
 
 MATRICES = {

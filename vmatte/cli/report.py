@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from vmatte.frames import StreamInfo
-from vmatte.pipeline import RunStats
+from vmatte.stats import RunStats
 
 _EVERY = 0.5
 """Seconds between two lines of JSON progress."""

@@ -1,14 +1,13 @@
 """vmatte run: the main job."""
 
-import math
 import sys
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from vmatte.cli.options import engine_options, group, matter_options
 from vmatte.cli.report import Reporter, interruptible
+from vmatte.cli.values import Bitrate, Levels, Rate, Seconds
 from vmatte.composite import Fit
 from vmatte.errors import VmatteError
 from vmatte.job import JobOptions, matte
@@ -20,59 +19,8 @@ if TYPE_CHECKING:
 else:
     _ParamType = click.ParamType
 
+
 _JOB, _REFINE = JobOptions(), RefineOptions()
-
-
-class _Levels(_ParamType):
-    name = "LOW,HIGH"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        try:
-            low, high = (float(v) for v in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not two numbers such as 0.02,0.98", param, ctx)
-        return low, high
-
-
-class _Rate(_ParamType):
-    name = "FPS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Fraction:
-        try:
-            rate = Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is not a rate such as 25 or 30000/1001", param, ctx)
-        if not 0 < rate <= 1000:
-            self.fail(f"{value} is not above 0 and at most 1000", param, ctx)
-        return rate
-
-
-class _Seconds(_ParamType):
-    name = "TIME"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        try:
-            parts = [float(v) for v in str(value).split(":")]
-        except ValueError:
-            parts = []
-        if not 1 <= len(parts) <= 3 or not all(0 <= p < math.inf for p in parts):
-            self.fail(f"{value!r} is not a time such as 12.5, 1:30 or 0:01:30", param, ctx)
-        seconds = 0.0
-        for part in parts:
-            seconds = seconds * 60 + part
-        return seconds
-
-
-class _Bitrate(_ParamType):
-    name = "BITS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        text = str(value).lower()
-        factor = {"k": 1000, "m": 1000000}.get(text[-1:], 1)
-        try:
-            return int(float(text.rstrip("km")) * factor)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not a bitrate such as 4M or 800k", param, ctx)
 
 
 _EXAMPLES = """\b
@@ -84,6 +32,7 @@ Examples:
   vmatte run photos/ -o cut/%06d.png --background transparent
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vmatte run - -o out.mp4
 """
+
 
 _look = group(
     click.option(
@@ -114,7 +63,7 @@ _look = group(
     ),
     click.option(
         "--levels",
-        type=_Levels(),
+        type=Levels(),
         default=",".join(map(str, _REFINE.levels)),
         show_default=True,
         help="Alpha that counts as background, and as foreground.",
@@ -136,10 +85,11 @@ _look = group(
     ),
 )
 
+
 _media = group(
-    click.option("--start", type=_Seconds(), help="Begin here (seconds, or [h:]m:s)."),
-    click.option("--end", type=_Seconds(), help="End here."),
-    click.option("--rate", type=_Rate(), help="Frames per second of a folder of images."),
+    click.option("--start", type=Seconds(), help="Begin here (seconds, or [h:]m:s)."),
+    click.option("--end", type=Seconds(), help="End here."),
+    click.option("--rate", type=Rate(), help="Frames per second of a folder of images."),
     click.option("--salvage", is_flag=True, help="Use what is left of a damaged file."),
     click.option(
         "--codec",
@@ -149,7 +99,7 @@ _media = group(
     click.option("--crf", type=float, metavar="N", help="Constant quality; lower is better."),
     click.option("--preset", metavar="NAME", help="The encoder's speed, in its own terms."),
     click.option("--pix-fmt", metavar="NAME", help="Pixel format, in FFmpeg's terms."),
-    click.option("--bitrate", type=_Bitrate(), help="Instead of --crf, such as 4M."),
+    click.option("--bitrate", type=Bitrate(), help="Instead of --crf, such as 4M."),
     click.option(
         "--sound/--no-sound",
         default=_JOB.sound,

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Protocol
 
-from vmatte.composite.background import Background, Fit, parse_background
+from vmatte.colour import FULL, Colour
+from vmatte.composite.background import Background, parse_background
 from vmatte.composite.blend import cut_out, over, with_alpha
-from vmatte.frames import FORMATS, FULL, Colour, Frame, Plane, StreamInfo, from_array
-from vmatte.refine import FullMatte
+from vmatte.composite.place import Fit
+from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.fullmatte import FullMatte
+from vmatte.pixels import FORMATS, Plane
 
 __all__ = [
     "AlphaOutput",

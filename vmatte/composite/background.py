@@ -2,22 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vmatte.composite import hdr
+from vmatte.composite.place import Fit, load, pinned, place, srgb, to_native
 from vmatte.errors import InputError, OptionError
-from vmatte.frames import FULL, Colour, Frame, Plane, StreamInfo, from_array, plane_views
-from vmatte.refine import FullMatte
+from vmatte.frames import Frame, StreamInfo
+from vmatte.fullmatte import FullMatte
+from vmatte.pixels import Plane
 from vmatte.sources import FrameSource, open_source
-
-Fit = Literal["cover", "contain", "stretch"]
 
 COLOURS = {
     "green": (0, 177, 64),
@@ -72,7 +70,7 @@ class ColourBackground:
             order = {"b": [2, 1, 0], "g": [1, 2, 0]}.get(format.name[0], [0, 1, 2])
             values = rgb[order] * ((1 << format.depth) - 1)
         else:
-            matrix = _pinned(info).rgb_to_yuv(format.depth)
+            matrix = pinned(info).rgb_to_yuv(format.depth)
             values = matrix[:, :3] @ rgb + matrix[:, 3]
         codes = np.clip(np.rint(values), 0, (1 << format.depth) - 1).astype(format.dtype)
         planes = []
@@ -107,7 +105,7 @@ class StillBackground:
 
     def open(self, info: StreamInfo) -> None:
         """Scale and convert the picture, see Background."""
-        self._planes = to_native(place(_load(self._path), info, self._fit), info).planes
+        self._planes = to_native(place(load(self._path), info, self._fit), info).planes
 
     def advance(self, frame: Frame) -> None:
         """Do nothing: the picture stays."""
@@ -165,7 +163,7 @@ class VideoBackground:
             self._native = None
         if self._native is None:
             picture = self._current[1]
-            rgb = place(_srgb(picture), self._info, self._fit)
+            rgb = place(srgb(picture), self._info, self._fit)
             self._native = to_native(rgb, self._info).planes
         return self._native
 
@@ -256,57 +254,3 @@ def parse_background(text: str, fit: Fit = "cover") -> Background | None:
     source = open_source(text)
     source.close()
     return StillBackground(path, fit) if source.info.still else VideoBackground(path, fit)
-
-
-def _load(path: Path) -> NDArray[np.uint8]:
-    source = open_source(str(path))
-    try:
-        return _srgb(next(iter(source)))
-    finally:
-        source.close()
-
-
-def _srgb(frame: Frame) -> NDArray[np.uint8]:
-    """Return the whole picture as [H, W, 3] sRGB; HDR is brought into its range."""
-    rgb = frame.rgb((frame.width, frame.height))
-    return hdr.tone_curve(frame.colour.transfer)[rgb] if frame.colour.hdr else rgb
-
-
-def place(rgb: NDArray[np.uint8], info: StreamInfo, fit: Fit) -> NDArray[np.uint8]:
-    """Return ``rgb`` fitted to a frame of ``info``, as it will look once its pixels are square."""
-    height, width = rgb.shape[:2]
-    aspect = info.width * float(info.sample_aspect_ratio or 1) / info.height
-    area = cv2.INTER_AREA if width * height > info.width * info.height else cv2.INTER_LINEAR
-    if fit == "cover":
-        w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
-        x, y = (width - w) // 2, (height - h) // 2
-        rgb = rgb[y : y + max(h, 1), x : x + max(w, 1)]
-    elif fit == "contain":
-        share = (width / height) / aspect
-        w = max(1, round(info.width * min(1.0, share)))
-        h = max(1, round(info.height * min(1.0, 1 / share)))
-        canvas = np.zeros((info.height, info.width, 3), np.uint8)
-        x, y = (info.width - w) // 2, (info.height - h) // 2
-        canvas[y : y + h, x : x + w] = cv2.resize(rgb, (w, h), interpolation=area)
-        return canvas
-    fitted: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(rgb), info.size, interpolation=area)
-    return fitted
-
-
-def to_native(rgb: NDArray[np.uint8], info: StreamInfo) -> Frame:
-    """Return sRGB of the frame's size in the format and colour of ``info``."""
-    if not info.colour.hdr:
-        return from_array(rgb, "rgb24").convert(info.format.name, colour=_pinned(info))
-    signal = hdr.encode(rgb, info.colour.transfer)
-    blank = from_array(rgb, "rgb24", colour=Colour(range=FULL)).convert("gbrp16le")
-    for plane, channel in zip(plane_views(blank.picture), (1, 2, 0), strict=True):
-        plane[...] = signal[:, :, channel]
-    return blank.convert(info.format.name, colour=_pinned(info))
-
-
-def _pinned(info: StreamInfo) -> Colour:
-    """Return the colour with nothing left to guess."""
-    return replace(
-        info.colour.resolved(info.width, info.height, rgb=info.format.rgb),
-        transfer=info.colour.transfer,
-    )

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 from av import VideoFrame
 
-from vmatte.frames import FORMATS, Frame, PixelFormat, Plane, new_picture, plane_views
-from vmatte.refine import Edge, FullMatte, Map, Shift
+from vmatte.frames import Frame, new_picture, plane_views
+from vmatte.fullmatte import Edge, FullMatte, Map, Shift
+from vmatte.pixels import FORMATS, PixelFormat, Plane
 
 
 def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> VideoFrame:

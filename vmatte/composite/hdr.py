@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vmatte.colour import HLG, PQ
 from vmatte.errors import UnsupportedMediaError
-from vmatte.frames import HLG, PQ
 
 REFERENCE_WHITE = 203.0
 """cd/m2 of diffuse white, ITU-R BT.2408."""

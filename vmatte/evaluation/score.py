@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vmatte.colour import FULL, LIMITED
 from vmatte.composite import Subject
 from vmatte.composite.hdr import tone_curve
 from vmatte.errors import DamagedMediaError, InputError
 from vmatte.evaluation.dataset import Clip
-from vmatte.frames import FULL, LIMITED, Frame
+from vmatte.frames import Frame
 from vmatte.matting.base import Engine, Matter
 from vmatte.metrics import Alpha, Means, Scores, mean_of
 from vmatte.refine import RefineOptions, refine

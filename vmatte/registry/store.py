@@ -7,13 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from vmatte.errors import (
-    DownloadError,
-    HashMismatchError,
-    ModelError,
-    ModelUnavailableError,
-    mask,
-)
+from vmatte.errors import DownloadError, HashMismatchError, ModelError, ModelUnavailableError, mask
 from vmatte.registry.hashing import Progress, expect_sha256, expect_size, hash_file
 from vmatte.registry.lock import locked
 from vmatte.registry.places import Places, find_places

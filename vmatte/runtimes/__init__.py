@@ -5,14 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vmatte.errors import EngineError
-from vmatte.runtimes.base import (
-    Precision,
-    Runtime,
-    RuntimeName,
-    RuntimeOptions,
-    Tensor,
-    TensorSpec,
-)
+from vmatte.runtimes.base import Precision, Runtime, RuntimeName, RuntimeOptions, Tensor, TensorSpec
 
 __all__ = [
     "Precision",

@@ -21,8 +21,11 @@ class Sink(Protocol):
         """Take one frame. Raises OutputError."""
         ...
 
-    def close(self) -> None:
-        """Finish: everything written is whole and in its place. Raises OutputError."""
+    def close(self, *, early: bool = False) -> None:
+        """Finish: everything written is whole and in its place. Raises OutputError.
+
+        early: the source had more frames, so what goes with the picture ends with it.
+        """
         ...
 
     def abort(self) -> None:

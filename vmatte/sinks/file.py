@@ -14,9 +14,12 @@ from av.filter import Graph
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.errors import OutputExistsError, WriteError, writing
-from vmatte.frames import FORMATS, FULL, LIMITED, Colour, Frame, StreamInfo
-from vmatte.sinks.codecs import Codec, Encoding, choose, choose_format, ignored
+from vmatte.frames import Frame, StreamInfo
+from vmatte.pixels import FORMATS
+from vmatte.sinks.choice import choose, choose_format, ignored
+from vmatte.sinks.codecs import Codec, Encoding
 from vmatte.sinks.remux import SideStreams
 
 
@@ -44,7 +47,6 @@ class FileSink:
         self._side: SideStreams | None = None
         self._temporary: Path | None = None
         self._time = Fraction(0)
-        self._last: Fraction | None = None
 
     def open(self, info: StreamInfo) -> None:
         """Choose codec and pixel format, and begin the file."""
@@ -99,11 +101,7 @@ class FileSink:
             self._side.mux_until(stamp * packet.time_base, self._output.mux)
         self._output.mux(packet)
 
-    def end_early(self) -> None:
-        """Say, before ``close``, that frames are missing: the sound then ends with the picture."""
-        self._last = self._time
-
-    def close(self) -> None:
+    def close(self, *, early: bool = False) -> None:
         """Flush the encoder, finish the container and give the file its name."""
         if self._output is None or self._temporary is None:
             return
@@ -114,9 +112,9 @@ class FileSink:
                     packet.dts = packet.pts
                 self._mux(packet)
             if self._side is not None:
-                if self._last is not None:
-                    self._side.mux_until(self._last, self._output.mux)
-                self._side.finish(self._output.mux, rest=self._last is None)
+                if early:
+                    self._side.mux_until(self._time, self._output.mux)
+                self._side.finish(self._output.mux, rest=not early)
                 self.notes += self._side.notes
                 self._side.close()
                 self._side = None

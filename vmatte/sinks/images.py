@@ -9,8 +9,9 @@ from typing import Any
 
 import av
 
+from vmatte.colour import FULL
 from vmatte.errors import OutputExistsError, UnsupportedOutputError, WriteError, writing
-from vmatte.frames import FULL, Frame, StreamInfo
+from vmatte.frames import Frame, StreamInfo
 from vmatte.sinks.file import commit, temporary_for
 
 SUFFIXES = {
@@ -86,7 +87,7 @@ class ImagesSink:
             path.write_bytes(encode_image(frame, self._encoder, self._format))
         self._count += 1
 
-    def close(self) -> None:
+    def close(self, *, early: bool = False) -> None:
         """Move the images into place."""
         with writing(self.name):
             if self._single is not None:

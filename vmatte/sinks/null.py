@@ -20,7 +20,7 @@ class NullSink:
         """Count."""
         self.count += 1
 
-    def close(self) -> None:
+    def close(self, *, early: bool = False) -> None:
         """Do nothing."""
 
     def abort(self) -> None:

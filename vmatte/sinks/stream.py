@@ -10,7 +10,8 @@ from av.container import OutputContainer
 
 from vmatte.errors import UnsupportedOutputError, writing
 from vmatte.frames import Frame, StreamInfo
-from vmatte.sinks.codecs import WITH_ALPHA, Codec, Encoding, choose_format
+from vmatte.sinks.choice import choose_format
+from vmatte.sinks.codecs import WITH_ALPHA, Codec, Encoding
 from vmatte.sinks.file import describe, encoded_colour, fit
 
 _CODEC = Codec(
@@ -69,7 +70,7 @@ class StreamSink:
             self._count += 1
             self._output.mux(self._stream.encode(picture))
 
-    def close(self) -> None:
+    def close(self, *, early: bool = False) -> None:
         """Flush."""
         if self._output is None:
             return

@@ -12,8 +12,10 @@ from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vmatte.colour import Colour
 from vmatte.errors import DamagedMediaError, UnsupportedMediaError, mask, reading
-from vmatte.frames import Colour, Frame, StreamInfo, nearest
+from vmatte.frames import Frame, StreamInfo
+from vmatte.pixels import nearest
 from vmatte.sources.filters import filter_graph, upright
 
 MIN_SIDE = 16

@@ -6,7 +6,9 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from vmatte.frames import FORMATS, LIMITED, Colour, Frame, StreamInfo, from_array
+from vmatte.colour import LIMITED, Colour
+from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.pixels import FORMATS
 
 
 class SyntheticSource:

@@ -1,0 +1,70 @@
+"""Pictures of any kind, fitted to the frame and in its own format."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmatte.colour import FULL, Colour
+from vmatte.composite import hdr
+from vmatte.frames import Frame, StreamInfo, from_array, plane_views
+from vmatte.sources import open_source
+
+Fit = Literal["cover", "contain", "stretch"]
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    source = open_source(str(path))
+    try:
+        return srgb(next(iter(source)))
+    finally:
+        source.close()
+
+
+def srgb(frame: Frame) -> NDArray[np.uint8]:
+    """Return the whole picture as [H, W, 3] sRGB; HDR is brought into its range."""
+    rgb = frame.rgb((frame.width, frame.height))
+    return hdr.tone_curve(frame.colour.transfer)[rgb] if frame.colour.hdr else rgb
+
+
+def place(rgb: NDArray[np.uint8], info: StreamInfo, fit: Fit) -> NDArray[np.uint8]:
+    """Return ``rgb`` fitted to a frame of ``info``, as it will look once its pixels are square."""
+    height, width = rgb.shape[:2]
+    aspect = info.width * float(info.sample_aspect_ratio or 1) / info.height
+    area = cv2.INTER_AREA if width * height > info.width * info.height else cv2.INTER_LINEAR
+    if fit == "cover":
+        w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
+        x, y = (width - w) // 2, (height - h) // 2
+        rgb = rgb[y : y + max(h, 1), x : x + max(w, 1)]
+    elif fit == "contain":
+        share = (width / height) / aspect
+        w = max(1, round(info.width * min(1.0, share)))
+        h = max(1, round(info.height * min(1.0, 1 / share)))
+        canvas = np.zeros((info.height, info.width, 3), np.uint8)
+        x, y = (info.width - w) // 2, (info.height - h) // 2
+        canvas[y : y + h, x : x + w] = cv2.resize(rgb, (w, h), interpolation=area)
+        return canvas
+    fitted: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(rgb), info.size, interpolation=area)
+    return fitted
+
+
+def to_native(rgb: NDArray[np.uint8], info: StreamInfo) -> Frame:
+    """Return sRGB of the frame's size in the format and colour of ``info``."""
+    if not info.colour.hdr:
+        return from_array(rgb, "rgb24").convert(info.format.name, colour=pinned(info))
+    signal = hdr.encode(rgb, info.colour.transfer)
+    blank = from_array(rgb, "rgb24", colour=Colour(range=FULL)).convert("gbrp16le")
+    for plane, channel in zip(plane_views(blank.picture), (1, 2, 0), strict=True):
+        plane[...] = signal[:, :, channel]
+    return blank.convert(info.format.name, colour=pinned(info))
+
+
+def pinned(info: StreamInfo) -> Colour:
+    """Return the colour with nothing left to guess."""
+    return replace(
+        info.colour.resolved(info.width, info.height, rgb=info.format.rgb),
+        transfer=info.colour.transfer,
+    )
