@@ -12,10 +12,11 @@ from benchmarks.common import RVM
 from benchmarks.replay import ReplayAlpha, record, replaying
 from vmatte.composite import Composite, parse_background
 from vmatte.matting import Matter, MatterOptions, load_matter
-from vmatte.pipeline import Output, Pipeline, peak_memory
+from vmatte.pipeline import Output, Pipeline
 from vmatte.runtimes import RuntimeOptions
 from vmatte.sinks import Encoding, open_sink
 from vmatte.sources import open_source
+from vmatte.stats import peak_memory
 
 GREEN = np.array([120, 255, 155], np.float32).reshape(3, 1, 1) / 255
 
