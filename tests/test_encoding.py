@@ -135,6 +135,18 @@ def test_images_of_gray_keep_its_levels(
     assert gray == pytest.approx([0, 255], abs=5 if name == "a.webp" else 2)
 
 
+def test_jpeg_is_of_high_quality(tmp_path: Path) -> None:
+    info = info_of("rgb24", (320, 240), still=True)
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    picture = cv2.resize(noise, (320, 240), interpolation=cv2.INTER_CUBIC)
+    sink = open_sink(str(tmp_path / "a.jpg"), still=True)
+    sink.open(info)
+    sink.write(from_array(picture, "rgb24"))
+    sink.close()
+    got = decode(tmp_path / "a.jpg")[0].to_ndarray(format="rgb24")
+    assert cv2.PSNR(got, picture) > 38
+
+
 TAGGED = [HD, replace(HD, range=FULL), Colour(matrix=6, primaries=6, transfer=6, range=LIMITED)]
 
 

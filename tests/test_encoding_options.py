@@ -56,6 +56,17 @@ def test_options_that_a_codec_lacks_are_noted(tmp_path: Path) -> None:
     assert sink.notes == ["ffv1 has no preset: ignored", "ffv1 has no crf: ignored"]
 
 
+def test_a_pixel_format_that_would_lose_what_was_asked_for(tmp_path: Path) -> None:
+    for name, info, says in (
+        ("a.webm", info_of("yuva420p"), "no transparency"),
+        ("a.mp4", info_of("yuv444p", (97, 63)), "even sides"),
+    ):
+        sink = open_sink(str(tmp_path / name), Encoding(pix_fmt="yuv420p"))
+        with pytest.raises(UnsupportedOutputError, match=says):
+            sink.open(info)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "options", [{"codec": "nope"}, {"crf": -1}, {"crf": 101}, {"crf": 20, "bitrate": 5000}]
 )

@@ -139,6 +139,17 @@ def test_a_source_that_fails_half_way(name: str, tmp_path: Path) -> None:
     assert 20 < stats.frames < 60
 
 
+def test_folders_that_were_made_go_again(tmp_path: Path) -> None:
+    source = make_video(
+        tmp_path / "in.mp4", times=range(60), file_options={"movflags": "faststart"}
+    )
+    truncate(source, 0.7)
+    names = [str(tmp_path / "made" / "for" / name) for name in ("a%d.png", "b%d.png")]
+    with pytest.raises(DamagedMediaError, match="ends early"):
+        run(source, [(open_sink(name), "green") for name in names])
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
 def test_damaged_frames_are_counted_and_the_rest_keeps_its_time(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", times=range(40), options={"g": "5", "bf": "0"})
     damage(source, 0.48, 0.50)

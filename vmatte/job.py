@@ -1,5 +1,6 @@
 """One call from names to finished files: what the command line and scripts use."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -75,7 +76,8 @@ def matte(
         if started is not None:
             started(pipeline)
     except BaseException:
-        for output in opened:
+        # Last first: what two made between them, such as a folder, the first one removes.
+        for output in reversed(opened):
             output.abort()
         source.close()
         if matter is not None:
@@ -111,7 +113,8 @@ def _output(name: str, options: JobOptions, *, still: bool) -> Output:
 
 def _check_names(source: str | None, outputs: Sequence[str], options: JobOptions) -> None:
     """Raise OptionError where an output would replace what is read, or another output."""
-    read = [n for n in (source, options.background) if n and Path(n).is_file()]
+    # os.path answers no, where Path raises: of names too long, and folders that may not be read.
+    read = [n for n in (source, options.background) if n and os.path.isfile(n)]  # noqa: PTH113
     # A pattern of images may well hit those of the folder, or of the pattern, that is read.
     folder = None if source is None or source == "-" else _folder(source)
     seen: set[Path | str] = set()
@@ -124,7 +127,7 @@ def _check_names(source: str | None, outputs: Sequence[str], options: JobOptions
         path = Path(target)
         for other in read:
             # samefile: a link, or a name in other letters on a system that does not tell them.
-            if path.exists() and path.samefile(other):
+            if os.path.exists(path) and path.samefile(other):  # noqa: PTH110
                 raise OptionError(f"output {target} is the input {other}; give another name")
         if folder is not None and "%" in path.name and path.parent.resolve() == folder:
             raise OptionError(
@@ -139,8 +142,8 @@ def _check_names(source: str | None, outputs: Sequence[str], options: JobOptions
 def _folder(source: str) -> Path | None:
     """Return the folder of the images that ``source`` names, None where it is a file."""
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112
         return path.resolve()
-    if not path.exists() and ("%" in path.name or "*" in path.name):
+    if not os.path.exists(path) and ("%" in path.name or "*" in path.name):  # noqa: PTH110
         return path.parent.resolve()
     return None

@@ -121,7 +121,8 @@ class Pipeline:
         try:
             frames = self._run()
         except BaseException:
-            for i, output in enumerate(self._outputs):
+            # Last first: what two made between them, such as a folder, the first one removes.
+            for i, output in reversed([*enumerate(self._outputs)]):
                 # A writer that hangs in a write still uses its sink.
                 if _WRITER.format(i) not in self._stuck:
                     output.abort()

@@ -11,7 +11,7 @@ import numpy as np
 
 from vmatte.composite import hdr
 from vmatte.composite.place import Fit, load, pinned, place, srgb, to_native
-from vmatte.errors import InputError, OptionError
+from vmatte.errors import InputError, OptionError, reading
 from vmatte.frames import Frame, StreamInfo
 from vmatte.fullmatte import FullMatte
 from vmatte.pixels import Plane
@@ -245,7 +245,9 @@ def parse_background(text: str, fit: Fit = "cover") -> Background | None:
         red, green, blue = COLOURS.get(text) or bytes.fromhex(text[1:])
         return ColourBackground((red, green, blue))
     path = Path(text)
-    if not path.exists():
+    with reading(f"background {text}"):
+        found = path.exists()
+    if not found:
         names = ", ".join(sorted(COLOURS))
         raise InputError(
             f"background {text!r} is neither a file nor a colour; expected a picture, a video, "

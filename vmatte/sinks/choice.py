@@ -77,6 +77,16 @@ def choose_format(path: str, codec: Codec, encoding: Encoding, info: StreamInfo)
             )
         if info.colour.hdr and (wanted not in FORMATS or FORMATS[wanted].depth < 10):
             raise UnsupportedOutputError(f"{path}: HDR needs 10 bits, {wanted} has 8")
+        if native.alpha and wanted not in codec.alpha():
+            raise UnsupportedOutputError(
+                f"{path}: {wanted} has no transparency; leave out --pix-fmt, or use one of "
+                f"{', '.join(codec.alpha())}"
+            )
+        if codec.even and _splits_pixels(FORMATS[wanted], info):
+            raise UnsupportedOutputError(
+                f"{path}: {wanted} needs even sides, the picture is {info.width}x{info.height}; "
+                "leave out --pix-fmt"
+            )
         return wanted
     if native.alpha:
         return _nearest_alpha(codec, native)
@@ -106,8 +116,7 @@ def choose_format(path: str, codec: Codec, encoding: Encoding, info: StreamInfo)
         )
 
     best = min(fitting, key=loss)
-    odd = (info.width % 2 and best.shift_x) or (info.height % 2 and best.shift_y)
-    if codec.even and odd:
+    if codec.even and _splits_pixels(best, info):
         # An odd size survives only where every pixel has a colour of its own.
         whole = [f for f in fitting if f.depth == best.depth and not (f.shift_x or f.shift_y)]
         if not whole:
@@ -117,6 +126,11 @@ def choose_format(path: str, codec: Codec, encoding: Encoding, info: StreamInfo)
             )
         best = whole[0]
     return best.name
+
+
+def _splits_pixels(format: PixelFormat, info: StreamInfo) -> bool:
+    """Whether an odd side leaves a chroma sample with less than its share of pixels."""
+    return bool((info.width % 2 and format.shift_x) or (info.height % 2 and format.shift_y))
 
 
 def _nearest_alpha(codec: Codec, native: PixelFormat) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -64,7 +64,6 @@ class FileSink:
         self._output = av.open(str(path), "w", format=container, options=_muxing(container, info))
         self._stream = add_video(self._output, codec, format, self._encoding, info)
         self._target = encoded_colour(info, format, codec)
-        self._palette = _Palette(info) if codec.encoder == "gif" else None
         if info.format.depth > FORMATS.get(format, info.format).depth:
             self.notes.append(f"{info.format.depth} bits reduced to {FORMATS[format].depth}")
         odd = info.width % 2 or info.height % 2
@@ -85,13 +84,12 @@ class FileSink:
         self._count += 1
         self._time = frame.time
         with writing(self.name):
-            if self._palette is not None:
-                pictures = self._palette.apply(frame)
+            if self._stream.codec_context.pix_fmt == "pal8":
+                picture = _with_palette(frame)
             else:
-                pictures = [fit(frame, self._stream, self._target)]
-            for picture in pictures:
-                for packet in self._stream.encode(picture):
-                    self._mux(packet)
+                picture = fit(frame, self._stream, self._target)
+            for packet in self._stream.encode(picture):
+                self._mux(packet)
 
     def _mux(self, packet: "Packet[Any]") -> None:
         assert self._output is not None
@@ -146,52 +144,43 @@ def _muxing(container: str, info: StreamInfo) -> dict[str, str]:
     return {"loop": "0"} if container == "webp" else {}
 
 
-class _Palette:
-    """Turns frames into 256 colours, a palette of its own for each."""
-
-    def __init__(self, info: StreamInfo) -> None:
-        self._info = info
-        self._graph: Graph | None = None
-
-    def apply(self, frame: Frame) -> list[av.VideoFrame]:
-        picture = frame.convert("bgra").picture
-        picture.pts, picture.time_base = frame.pts, frame.time_base
-        graph = Graph()
-        source = graph.add_buffer(
-            width=picture.width,
-            height=picture.height,
-            format=picture.format,
-            time_base=frame.time_base,
-        )
-        split, make = graph.add("split"), graph.add("palettegen", "reserve_transparent=1")
-        use, sink = graph.add("paletteuse", "alpha_threshold=128"), graph.add("buffersink")
-        source.link_to(split)
-        split.link_to(make, 0, 0)
-        split.link_to(use, 1, 0)
-        make.link_to(use, 0, 1)
-        use.link_to(sink)
-        graph.configure()
-        graph.vpush(picture)
-        graph.vpush(None)
-        result = graph.vpull()
-        result.pts, result.time_base = frame.pts, frame.time_base
-        return [result]
+def _with_palette(frame: Frame) -> av.VideoFrame:
+    """Return the picture of ``frame`` in 256 colours, with a palette of its own."""
+    picture = frame.convert("bgra").picture
+    picture.pts, picture.time_base = frame.pts, frame.time_base
+    graph = Graph()
+    source = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=frame.time_base,
+    )
+    split, make = graph.add("split"), graph.add("palettegen", "reserve_transparent=1")
+    use, sink = graph.add("paletteuse", "alpha_threshold=128"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(make, 0, 0)
+    split.link_to(use, 1, 0)
+    make.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    graph.vpush(picture)
+    graph.vpush(None)
+    result = graph.vpull()
+    result.pts, result.time_base = frame.pts, frame.time_base
+    return result
 
 
 def temporary_for(path: Path, overwrite: bool) -> Path:
     """Return a new, empty file beside ``path``. Raises OutputError where that cannot be."""
-    if path.is_dir():
-        raise WriteError(f"{path}: is a directory; give the name of a file in it")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path}: exists already; use --overwrite, or another name")
     with writing(str(path)):
-        handle, name = tempfile.mkstemp(".part" + path.suffix, f".{path.stem[:80]}-", path.parent)
-        os.close(handle)
-        # mkstemp makes private files; the result must have the user's usual mode.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-    return Path(name)
+        if path.is_dir():
+            raise WriteError(f"{path}: is a directory; give the name of a file in it")
+        if path.exists() and not overwrite:
+            raise OutputExistsError(f"{path}: exists already; use --overwrite, or another name")
+        # Not tempfile's: those are private, the result must have the user's usual mode.
+        temporary = path.with_name(f".vmatte-{secrets.token_hex(4)}.part{path.suffix}")
+        temporary.touch(exist_ok=False)
+    return temporary
 
 
 def commit(temporary: Path, path: Path, overwrite: bool) -> None:
@@ -206,10 +195,9 @@ def add_video(
 ) -> VideoStream:
     """Add the encoder for frames of ``info`` to ``output``."""
     options = dict(codec.options)
-    if encoding.crf is not None or codec.crf is not None:
-        value = encoding.crf if encoding.crf is not None else codec.crf
-        if codec.quality and encoding.bitrate is None:
-            options[codec.quality] = f"{value:g}"
+    crf = codec.crf if encoding.crf is None else encoding.crf
+    if crf is not None and codec.quality and encoding.bitrate is None:
+        options[codec.quality] = f"{crf:g}"
     preset = encoding.preset or codec.default_preset
     if preset and codec.preset:
         options[codec.preset] = preset

@@ -1,5 +1,6 @@
 """Numbered images, or a single one."""
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -25,6 +26,13 @@ SUFFIXES = {
 }
 """Suffix: FFmpeg's encoder."""
 
+_OPTIONS = {
+    "libwebp": {"quality": "90"},
+    "png": {"compression_level": "3"},
+    # FFmpeg's best for JPEG; -qscale is its command line's word, no option of the encoder.
+    "mjpeg": {"qmin": "2", "qmax": "2"},
+}
+
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -43,7 +51,7 @@ class ImagesSink:
         self._sequence = _NUMBER.search(self._path.name) is not None
         self._folder: Path | None = None
         self._single: Path | None = None
-        self._made = False
+        self._made: list[Path] = []
 
     def open(self, info: StreamInfo) -> None:
         """Choose the pixel format and see that the files can be written."""
@@ -64,7 +72,7 @@ class ImagesSink:
             return
         parent = self._path.parent
         with writing(self.name):
-            self._made = not parent.exists()
+            self._made = [p for p in (parent, *parent.parents) if not p.exists()]
             parent.mkdir(parents=True, exist_ok=True)
             if not self._overwrite and any(parent.glob(_NUMBER.sub("[0-9]*", self._path.name))):
                 raise OutputExistsError(
@@ -107,8 +115,10 @@ class ImagesSink:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-            if self._made and not any(self._path.parent.iterdir()):
-                self._path.parent.rmdir()
+        # Innermost first; one that somebody else has filled meanwhile stays.
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
 
 
 def _numbered(name: str, count: int) -> str:
@@ -117,7 +127,7 @@ def _numbered(name: str, count: int) -> str:
 
 def _format(encoder: str, info: StreamInfo) -> str:
     deep, alpha, gray = info.format.depth > 8, info.format.alpha, info.format.gray
-    if encoder in ("mjpeg",):
+    if encoder == "mjpeg":
         return "yuvj444p"
     if encoder == "bmp":
         return "bgr24"
@@ -146,10 +156,7 @@ def encode_image(frame: Frame, encoder: str, format: str) -> bytes:
     context.width, context.height = frame.width, frame.height
     context.pix_fmt = format
     context.time_base = frame.time_base
-    options = {"libwebp": {"quality": "90"}, "png": {"compression_level": "3"}}.get(encoder, {})
-    if encoder == "mjpeg":
-        context.options = {"qscale": "2"}
-    context.options = {**context.options, **options}
+    context.options = _OPTIONS.get(encoder, {})
     picture = frame.picture
     picture.pts = 0
     return b"".join(bytes(p) for p in [*context.encode(picture), *context.encode(None)])

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from vmatte.errors import InputError, OptionError
+from vmatte.errors import InputError, OptionError, reading
 from vmatte.sources.base import FrameSource
 from vmatte.sources.file import FileSource
 from vmatte.sources.images import ImagesSource, find_images
@@ -40,11 +40,14 @@ def open_source(
             cast(BinaryIO, StandardInput()),
             name="standard input",
             format="yuv4mpegpipe",
+            start=start,
             end=end,
             salvage=salvage,
         )
-    is_pattern = not Path(name).exists() and ("*" in name or "%" in name)
-    if Path(name).is_dir() or is_pattern:
+    with reading(name):
+        is_pattern = not Path(name).exists() and ("*" in name or "%" in name)
+        is_folder = Path(name).is_dir()
+    if is_folder or is_pattern:
         if start is not None or end is not None:
             raise OptionError("--start and --end cut files, not images: name fewer images instead")
         return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
