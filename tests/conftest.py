@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ def missing(reason: str) -> None:
     if REQUIRE_ALL:
         pytest.fail(f"VMATTE_REQUIRE_ALL=1, but {reason}")
     pytest.skip(reason)
+
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
