@@ -29,6 +29,7 @@ class Sound:
     seconds: float = 0.8
     start: float = 0.0
     rate: int = 44100
+    layout: str = "mono"
     hertz: float = 440.0
 
 
@@ -151,7 +152,7 @@ def make_video(
 
 
 def _track(output: Any, sound: Sound) -> Any:
-    stream = output.add_stream(sound.codec, rate=sound.rate, layout="mono")
+    stream = output.add_stream(sound.codec, rate=sound.rate, layout=sound.layout)
     if sound.language:
         stream.metadata["language"] = sound.language
     stream.codec_context.open()
@@ -171,7 +172,8 @@ def _tone(stream: Any, sound: Sound) -> list[Any]:
             part = (part * 32767).astype(np.int16)
         elif context.format.name.startswith("s32"):
             part = (part * 2147483647).astype(np.int32)
-        frame = av.AudioFrame.from_ndarray(part, context.format.name, "mono")
+        part = part.repeat(context.layout.nb_channels, 0 if context.format.is_planar else 1)
+        frame = av.AudioFrame.from_ndarray(part, context.format.name, sound.layout)
         frame.rate = sound.rate
         frame.time_base = Fraction(1, sound.rate)
         frame.pts = round(sound.start * sound.rate) + i * size

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from media import make_image, make_video
+from media import CORNERS, make_image, make_video
 from numpy.typing import NDArray
 
 from vmatte.colour import FULL, LIMITED, Colour
@@ -162,6 +162,20 @@ def test_time_begins_at_the_first_frame(tmp_path: Path) -> None:
 def test_a_video_of_one_frame(tmp_path: Path) -> None:
     video = numbered(tmp_path / "b.mkv", [0], Fraction(1, 10))
     assert shown(video, [0, 5, 500], Fraction(1, 30)) == [0, 0, 0]
+
+
+def test_a_video_whose_pixels_are_not_square(tmp_path: Path) -> None:
+    """96x64 pixels, each 4/3 as wide as high, are shown as 2:1 and fill such a frame uncut."""
+    make_video(tmp_path / "b.mp4", size=(96, 64), shape=Fraction(4, 3), times=range(2), tags=None)
+    with opened(str(tmp_path / "b.mp4")) as background:
+        frame = frame_at(0)
+        planes = background.planes(frame, None, background.advance(frame))  # type: ignore[arg-type]
+    got = Frame(frame.picture, 0, frame.time_base, frame.colour)
+    for plane, view in zip(planes, got.planes, strict=True):
+        view[...] = plane
+    shown = got.rgb((200, 100))
+    for y, x, corner in ((8, 8, "tl"), (8, -8, "tr"), (-8, 8, "bl"), (-8, -8, "br")):
+        assert np.abs(shown[y, x].astype(int) - CORNERS[corner]).max() < 25, corner
 
 
 def test_a_picture_that_cannot_be_used(tmp_path: Path) -> None:

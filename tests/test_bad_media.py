@@ -6,9 +6,21 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
-from media import SIZE, Sound, damage, decode, make_image, make_video, truncate, y4m
+from media import (
+    SIZE,
+    Sound,
+    Tags,
+    damage,
+    decode,
+    make_image,
+    make_video,
+    rgb_picture,
+    truncate,
+    y4m,
+)
 
 from vmatte.errors import (
     DamagedMediaError,
@@ -144,9 +156,10 @@ def test_bad_input_empty_name() -> None:
         read("")
 
 
-def test_password_in_a_url_is_masked() -> None:
+@pytest.mark.parametrize("password", ["secret", "s@secret", "secret@"])
+def test_password_in_a_url_is_masked(password: str) -> None:
     with pytest.raises(InputError) as caught:
-        read("http://user:secret@127.0.0.1:1/clip.mp4")
+        read(f"http://user:{password}@127.0.0.1:1/clip.mp4")
     assert "secret" not in str(caught.value)
 
 
@@ -244,6 +257,37 @@ def test_a_file_shortened_by_its_edit_list_is_not_one_that_ends_early(tmp_path: 
     assert len(frames) == 20
 
 
+def test_a_container_damaged_in_its_middle(tmp_path: Path) -> None:
+    data = bytearray(y4m(20))
+    at = len(data) - 5 * (len(data) // 20)
+    at = data.index(b"FRAME\n", at)
+    data[at : at + 5] = b"XXXXX"
+    path = tmp_path / "a.y4m"
+    path.write_bytes(data)
+    with pytest.raises(DamagedMediaError, match="--salvage"):
+        read(path)
+    assert 10 < len(read(path, salvage=True)[1]) < 20
+
+
+def test_a_matrix_that_cannot_be_converted(tmp_path: Path) -> None:
+    path = make_video(
+        tmp_path / "a.mkv", format="yuv420p10le", tags=Tags(matrix=14, primaries=9, transfer=16)
+    )
+    with pytest.raises(UnsupportedMediaError, match=r"ICtCp.*convert it"):
+        read(path)
+
+
+def test_images_of_several_ranges(tmp_path: Path) -> None:
+    """WebP is limited-range BT.601, JPEG full-range: told apart by the frame, not the format."""
+    picture = rgb_picture(0)[:, :, ::-1]
+    for name in ("1.webp", "2.jpg"):
+        cv2.imwrite(str(tmp_path / name), picture)
+    source, frames = read(tmp_path)
+    assert {f.colour for f in frames} == {source.info.colour}
+    first, second = (f.rgb(SIZE).astype(int) for f in frames)
+    assert np.abs(first - second).mean() < 4
+
+
 def test_images_of_several_sizes(tmp_path: Path) -> None:
     make_image(tmp_path / "1.png")
     make_image(tmp_path / "2.png", size=(48, 48))
@@ -266,6 +310,17 @@ def test_an_end_before_the_start(tmp_path: Path) -> None:
 def test_a_start_after_the_end_of_the_file(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4")
     assert read(path, start=9)[1] == []
+
+
+def test_a_start_in_what_cannot_seek(monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    class Stdin:
+        buffer = io.BytesIO(y4m(20))
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    _, frames = read("-", start=0.4)
+    assert [f.pts for f in frames] == list(range(10))
 
 
 def test_standard_input_that_stops_in_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,26 @@ def test_start_and_end_cut_sound_and_picture_alike(out: str, tmp_path: Path) -> 
     assert abs(turn) / (2 * np.pi * 440) <= 0.0008
 
 
+@pytest.mark.parametrize(
+    ("sound", "out", "rate", "channels"),
+    [
+        (Sound(codec="ac3", rate=48000, layout="5.1(side)"), "webm", 48000, 6),
+        (Sound(codec="flac", rate=192000, layout="stereo"), "mov", 96000, 2),
+        (Sound(codec="flac", rate=22050), "webm", 48000, 1),
+    ],
+    ids=["layout", "too-high", "too-low"],
+)
+def test_sound_of_a_kind_that_the_encoder_lacks(
+    sound: Sound, out: str, rate: int, channels: int, tmp_path: Path
+) -> None:
+    source = make_video(tmp_path / "in.mkv", times=range(20), sounds=[sound])
+    to_file(source, tmp_path / f"out.{out}")
+    (stream,) = [
+        s for s in ffprobe(tmp_path / f"out.{out}")["streams"] if s["codec_type"] == "audio"
+    ]
+    assert (int(stream["sample_rate"]), stream["channels"]) == (rate, channels)
+
+
 def test_chapters_and_metadata(tmp_path: Path) -> None:
     chapters = [(0.0, 0.4, "One"), (0.4, 1.0, "Two"), (1.0, 1.6, "Three")]
     source = make_video(

@@ -31,6 +31,16 @@ _LUMA = {
 """(Kr, Kb) by matrix code point, ITU-T H.273 table 4."""
 
 
+UNSUPPORTED = {
+    8: "YCgCo",
+    10: "BT.2020 with constant luminance",
+    11: "SMPTE ST 2085",
+    13: "chromaticity-derived with constant luminance",
+    14: "ICtCp",
+}
+"""Matrix code points whose YUV is not linear in R'G'B', or not of luma and two differences."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colour:
     """Colour description: code points of ITU-T H.273, range as AVColorRange (0 unspecified)."""

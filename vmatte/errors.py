@@ -98,7 +98,7 @@ class EngineError(VmatteError, RuntimeError):
     """A runtime, provider or precision that was asked for cannot be had."""
 
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_USERINFO = re.compile(r"(?<=://)[^/\s]+@")
 
 
 def mask(text: str) -> str:

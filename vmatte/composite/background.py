@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vmatte.composite import hdr
-from vmatte.composite.place import Fit, load, pinned, place, srgb, to_native
+from vmatte.composite.place import Fit, pinned, place, srgb, to_native
 from vmatte.errors import InputError, OptionError, reading
 from vmatte.frames import Frame, StreamInfo
 from vmatte.fullmatte import FullMatte
@@ -105,7 +105,12 @@ class StillBackground:
 
     def open(self, info: StreamInfo) -> None:
         """Scale and convert the picture, see Background."""
-        self._planes = to_native(place(load(self._path), info, self._fit), info).planes
+        source = open_source(str(self._path))
+        try:
+            rgb, shape = srgb(next(iter(source))), source.info.sample_aspect_ratio
+        finally:
+            source.close()
+        self._planes = to_native(place(rgb, info, self._fit, shape), info).planes
 
     def advance(self, frame: Frame) -> None:
         """Do nothing: the picture stays."""
@@ -124,9 +129,9 @@ class VideoBackground:
     """A video, looped, shown at the pace of its own timestamps."""
 
     def __init__(self, path: Path, fit: Fit = "cover") -> None:
-        """Open ``path`` once to see that it can be used. Raises InputError."""
+        """Take the path of a video."""
         self._path, self._fit = path, fit
-        self._source: FrameSource | None = open_source(str(path))
+        self._source: FrameSource | None = None
 
     def open(self, info: StreamInfo) -> None:
         """Begin at the first frame, see Background."""
@@ -141,8 +146,8 @@ class VideoBackground:
     def _loop(self) -> Iterator[tuple[Fraction, Frame]]:
         """Yield (time since the beginning, frame), for ever."""
         while True:
-            source = self._source or open_source(str(self._path))
-            self._source = source
+            self._source = source = open_source(str(self._path))
+            self._shape = source.info.sample_aspect_ratio
             step = 1 / (source.info.rate or Fraction(25))
             first: Fraction | None = None
             time = Fraction(0)
@@ -152,7 +157,6 @@ class VideoBackground:
                 yield self._offset + time, frame
             self._offset += time + step
             source.close()
-            self._source = None
 
     def advance(self, frame: Frame) -> tuple[Plane, ...]:
         """Return the planes of the frame that is due at the time of ``frame``."""
@@ -163,7 +167,7 @@ class VideoBackground:
             self._native = None
         if self._native is None:
             picture = self._current[1]
-            rgb = place(srgb(picture), self._info, self._fit)
+            rgb = place(srgb(picture), self._info, self._fit, self._shape)
             self._native = to_native(rgb, self._info).planes
         return self._native
 
@@ -178,7 +182,6 @@ class VideoBackground:
         """Close the video."""
         if self._source is not None:
             self._source.close()
-            self._source = None
 
 
 class BlurBackground:

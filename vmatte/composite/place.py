@@ -1,7 +1,7 @@
 """Pictures of any kind, fitted to the frame and in its own format."""
 
 from dataclasses import replace
-from pathlib import Path
+from fractions import Fraction
 from typing import Literal
 
 import cv2
@@ -11,17 +11,8 @@ from numpy.typing import NDArray
 from vmatte.colour import FULL, Colour
 from vmatte.composite import hdr
 from vmatte.frames import Frame, StreamInfo, from_array, plane_views
-from vmatte.sources import open_source
 
 Fit = Literal["cover", "contain", "stretch"]
-
-
-def load(path: Path) -> NDArray[np.uint8]:
-    source = open_source(str(path))
-    try:
-        return srgb(next(iter(source)))
-    finally:
-        source.close()
 
 
 def srgb(frame: Frame) -> NDArray[np.uint8]:
@@ -30,10 +21,16 @@ def srgb(frame: Frame) -> NDArray[np.uint8]:
     return hdr.tone_curve(frame.colour.transfer)[rgb] if frame.colour.hdr else rgb
 
 
-def place(rgb: NDArray[np.uint8], info: StreamInfo, fit: Fit) -> NDArray[np.uint8]:
-    """Return ``rgb`` fitted to a frame of ``info``, as it will look once its pixels are square."""
+def place(
+    rgb: NDArray[np.uint8], info: StreamInfo, fit: Fit, shape: Fraction | None = None
+) -> NDArray[np.uint8]:
+    """Return ``rgb`` fitted to a frame of ``info``, as both look once their pixels are square.
+
+    shape: of a pixel of ``rgb``, width over height; None where it is square.
+    """
     height, width = rgb.shape[:2]
-    aspect = info.width * float(info.sample_aspect_ratio or 1) / info.height
+    # Of the frame, in pixels of the picture.
+    aspect = info.width * float((info.sample_aspect_ratio or 1) / (shape or 1)) / info.height
     area = cv2.INTER_AREA if width * height > info.width * info.height else cv2.INTER_LINEAR
     if fit == "cover":
         w, h = min(width, round(height * aspect)), min(height, round(width / aspect))

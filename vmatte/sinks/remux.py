@@ -1,7 +1,7 @@
 """The other streams of a file: sound, subtitles, chapters and metadata go with the picture."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -17,6 +17,9 @@ from vmatte.errors import reading
 
 _AUDIO = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 """What sound is encoded to in a container that cannot hold it as it is."""
+
+_OPUS = ("", "mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+"""Opus' layouts by number of channels, RFC 7845 section 5.1.1."""
 
 _REFUSED = {"mov": {"flac", "opus", "truehd"}, "mp4": {"truehd"}}
 """What FFmpeg says a container can hold, and then refuses."""
@@ -104,7 +107,7 @@ class SideStreams:
         if chapters:
             output.set_chapters(chapters)  # type: ignore[arg-type]
 
-    def _read(self) -> Iterator[AnyPacket]:
+    def _read(self) -> Generator[AnyPacket]:
         streams = [self._input.streams[i] for i in (*self._copies, *self._encoders)]
         if not streams:
             return
@@ -158,7 +161,7 @@ class SideStreams:
     def close(self) -> None:
         """Close the input."""
         if hasattr(self, "_packets"):
-            self._packets.close()  # type: ignore[attr-defined]
+            self._packets.close()
         self._input.close()
 
 
@@ -167,11 +170,15 @@ class _AudioEncoder:
 
     def __init__(self, output: OutputContainer, source: AudioStream, codec: str) -> None:
         context: Any = source.codec_context
-        rate = 48000 if codec == "libopus" else context.sample_rate
+        rates = av.Codec(codec, "w").audio_rates or [context.sample_rate]
+        # The next higher one, so that nothing is lost, or the highest.
+        rate = min((r for r in rates if r >= context.sample_rate), default=max(rates))
         self.stream: Any = output.add_stream(codec, rate=rate)
         target: Any = self.stream.codec_context
-        target.layout = context.layout
-        target.bit_rate = 96000 * max(1, context.layout.nb_channels // 2 + 1) // 2 * 2
+        channels = context.layout.nb_channels
+        # Opus knows one layout for each number of channels, FFmpeg's decoders several.
+        target.layout = _OPUS[min(channels, 8)] if codec == "libopus" else context.layout
+        target.bit_rate = 96000 * (channels // 2 + 1)
         target.open()
         self.damaged = 0
         self._end: Fraction | None = None

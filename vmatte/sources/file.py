@@ -1,7 +1,8 @@
 """Media files through PyAV: decoding with exact times, upright, in the native pixel format."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from vmatte.colour import Colour
+from vmatte.colour import UNSUPPORTED, Colour
 from vmatte.errors import DamagedMediaError, UnsupportedMediaError, mask, reading
 from vmatte.frames import Frame, StreamInfo
 from vmatte.pixels import nearest
@@ -65,7 +66,7 @@ class FileSource:
                 kind = DamagedMediaError if self.skipped else UnsupportedMediaError
                 raise kind(
                     f"{self.name}: not one frame could be decoded ({self.skipped} damaged)"
-                    + (f" between {start} s and {end} s" if start or end else "")
+                    + (f" at {start} s or after" if start else "")
                     + "; try to play it, or give another file"
                 )
             self._first: av.VideoFrame | None = first
@@ -94,12 +95,14 @@ class FileSource:
         stream.thread_type = "AUTO"
         return stream
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
+    def _decode(self) -> Generator[av.VideoFrame]:
         """Yield decoded pictures, before filtering; skip and count the damaged ones."""
         stream, container = self._stream, self._container
         zero = container.start_time or 0
         if self._start:
-            container.seek(zero + int(self._start * av.time_base))
+            # A pipe cannot: what comes before the start is then read, and left out later.
+            with suppress(av.error.FFmpegError):
+                container.seek(zero + int(self._start * av.time_base))
         packets = container.demux(stream)
         seen = 0
         while True:
@@ -112,9 +115,16 @@ class FileSource:
             except av.error.EOFError:
                 break
             except (av.error.InvalidDataError, av.error.UnknownError) as e:
+                # A generator that has raised is at its end; the container may not be.
+                packets = container.demux(stream)
                 self.skipped += 1
                 if self.skipped > 100 + seen:
-                    raise DamagedMediaError(f"{self.name}: damaged beyond repair: {e}") from e
+                    if self._salvage:
+                        return
+                    raise DamagedMediaError(
+                        f"{self.name}: damaged beyond repair ({e}); "
+                        "run again with --salvage to use what is left"
+                    ) from e
                 continue
             for picture in pictures:
                 if picture.is_corrupt:
@@ -135,6 +145,12 @@ class FileSource:
         """Set up what the first picture tells: the filters that make all pictures upright."""
         check_size(self.name, picture.width, picture.height)
         self._native = nearest(picture.format.name)
+        matrix = Colour.of(picture).matrix
+        if matrix in UNSUPPORTED and not (self._native.rgb or self._native.gray):
+            raise UnsupportedMediaError(
+                f"{self.name}: its colours are coded as {UNSUPPORTED[matrix]}, which vmatte cannot "
+                "convert; convert it to BT.709 or BT.2020 first"
+            )
         self._turn, self.rotation = upright(picture)
         self._interlaced = bool(picture.interlaced_frame)
         filters = []
@@ -283,7 +299,7 @@ class FileSource:
     def close(self) -> None:
         """Close the file."""
         if hasattr(self, "_pictures"):
-            self._pictures.close()  # type: ignore[attr-defined]
+            self._pictures.close()
         self._first = self._graph = None
         self._container.close()
 

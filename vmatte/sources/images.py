@@ -50,7 +50,7 @@ class ImagesSource:
                     f"{path}: is {frame.width}x{frame.height}, the images before it are "
                     f"{self.info.width}x{self.info.height}; give images of one size"
                 )
-            if frame.format != self.info.format:
+            if (frame.format, frame.colour) != (self.info.format, self.info.colour):
                 frame = frame.convert(self.info.format.name, colour=self.info.colour)
             yield replace(frame, pts=pts, time_base=self.info.time_base)
 
