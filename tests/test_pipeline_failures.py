@@ -157,7 +157,8 @@ def test_stop_before_the_first_frame() -> None:
 def test_a_read_that_never_comes_back(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a stop nor a full disk may wait for it, and the decoder in use stays open."""
     monkeypatch.setattr(module, "GRACE", 0.1)
-    source = Endless(block_at=6)
+    # The sink fails at the last frame before the block, when the reader can only be in it.
+    source = Endless(block_at=4 if fails else 6)
     sinks = [MemorySink(), MemorySink(3, WriteError("full") if fails else None)]
     pipeline = build(source, sinks)
     timer = threading.Timer(0.3, pipeline.stop)

@@ -55,11 +55,12 @@ _HOMES = {
     "frames": ("Frame", "StreamInfo"),
     "job": ("JobOptions", "matte"),
     "matting": ("Matte", "Matter", "MatterOptions", "load_matter"),
-    "pipeline": ("Output", "Pipeline", "RunStats"),
+    "pipeline": ("Output", "Pipeline"),
     "refine": ("RefineOptions",),
     "runtimes": ("RuntimeOptions",),
     "sinks": ("Encoding", "Sink", "open_sink"),
     "sources": ("FrameSource", "open_source"),
+    "stats": ("RunStats",),
 }
 
 

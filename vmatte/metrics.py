@@ -172,8 +172,9 @@ class Scores:
         """Return the means so far. Raises InputError before the first frame."""
         if not self.frames:
             raise InputError("there is no frame to score; expected at least one")
-        found = {name: self._sums[name] / self._counts[name] for name in self._sums}
-        return Means(**{f.name: found.get(f.name) for f in fields(Means)})  # type: ignore[arg-type]
+        means: dict[str, Any] = dict.fromkeys(f.name for f in fields(Means))
+        means |= {name: self._sums[name] / self._counts[name] for name in self._sums}
+        return Means(**means)
 
     def _put(self, name: str, value: float | None) -> None:
         if value is not None:

@@ -169,8 +169,10 @@ class Pipeline:
             raise
         finally:
             self._items.stop()
-            self._join(reader, writers)
-            pool.shutdown(cancel_futures=True)
+            try:
+                self._join(reader, writers)
+            finally:
+                pool.shutdown(cancel_futures=True)
         if self._failures:
             raise self._failures[0]
         if not frames:

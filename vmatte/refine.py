@@ -51,6 +51,10 @@ class RefineOptions:
             raise OptionError(f"feather is {self.feather} px; expected 0 to 200")
         if not -200 <= self.grow <= 200:
             raise OptionError(f"grow is {self.grow} px; expected -200 to 200")
+        if self.radius < 1:
+            raise OptionError(f"radius is {self.radius} px; expected 1 or more")
+        if not self.epsilon > 0:
+            raise OptionError(f"epsilon is {self.epsilon}; expected above 0, such as 0.001")
 
 
 def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOptions) -> FullMatte:

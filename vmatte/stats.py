@@ -4,9 +4,9 @@ import contextlib
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vmatte.matting import Engine
 
@@ -44,7 +44,8 @@ class Clock:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
-    def measure(self, stage: str) -> Any:
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the seconds that the block takes to ``stage``."""
         begin = time.perf_counter()
         try:
             yield

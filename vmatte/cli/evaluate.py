@@ -76,7 +76,7 @@ def command(
             result = compare(finished(pred, dataset), limit=limit, progress=shown.frame)
         else:
             clips = [pair(dataset, true)] if true else find_clips(dataset)
-            matter = load_matter(model, matter_options(**engine), shown.fetch)
+            matter = load_matter(model, matter_options(engine), shown.fetch)
             try:
                 result = evaluate(
                     matter, clips, None if refined else RAW, limit=limit, progress=shown.frame

@@ -1,6 +1,7 @@
 """Options that several verbs share. Defaults are read from the library's own option classes."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
 import click
@@ -69,23 +70,8 @@ engine_options = group(
 """How the model is chosen and run; ``matter_options`` takes what it gives, less the model."""
 
 
-def matter_options(
-    *,
-    runtime: RuntimeName,
-    provider: str,
-    precision: Precision,
-    threads: int,
-    require_provider: bool,
-    downsample_ratio: float | None,
-) -> MatterOptions:
-    """Build the options from what ``engine_options`` added."""
-    return MatterOptions(
-        runtime=RuntimeOptions(
-            runtime=runtime,
-            provider=provider,
-            precision=precision,
-            threads=threads,
-            require_provider=require_provider,
-        ),
-        ratio=downsample_ratio,
-    )
+def matter_options(given: dict[str, Any]) -> MatterOptions:
+    """Take what ``engine_options`` added, less the model, out of a command's arguments."""
+    ratio = given.pop("downsample_ratio")
+    runtime = RuntimeOptions(**{f.name: given.pop(f.name) for f in fields(RuntimeOptions)})
+    return MatterOptions(runtime=runtime, ratio=ratio)

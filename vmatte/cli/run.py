@@ -1,7 +1,7 @@
 """vmatte run: the main job."""
 
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
@@ -13,12 +13,6 @@ from vmatte.errors import VmatteError
 from vmatte.job import JobOptions, matte
 from vmatte.refine import RefineOptions
 from vmatte.sinks.codecs import CODECS, Encoding
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:
-    _ParamType = click.ParamType
-
 
 _JOB, _REFINE = JobOptions(), RefineOptions()
 
@@ -149,20 +143,9 @@ def command(
 
     Sound, subtitles, timestamps, colours and rotation of the input are kept.
     """
-    engine = {
-        k: rest.pop(k)
-        for k in (
-            "runtime",
-            "provider",
-            "precision",
-            "threads",
-            "require_provider",
-            "downsample_ratio",
-        )
-    }
     options = JobOptions(
         model=model,
-        matter=matter_options(**engine),
+        matter=matter_options(rest),
         refine=RefineOptions(
             guided=guided,
             decontaminate=decontaminate,

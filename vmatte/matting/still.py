@@ -17,8 +17,6 @@ from vmatte.errors import InferenceError, ModelError
 from vmatte.matting.base import Engine, Matte, alpha_of
 from vmatte.runtimes import RuntimeOptions, load_runtime
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillSpec:
