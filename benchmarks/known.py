@@ -1,6 +1,7 @@
 """Pictures whose true matte is known, and composites whose true foreground is."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,22 @@ def stills(shared: Path) -> Iterator[tuple[str, Any, Any]]:
             picture, alpha = (next(iter(open_source(str(p)))) for p in (clip.video, clip.alpha))
             size = (picture.width, picture.height)
             yield clip.name, picture.rgb(size), read_alpha(alpha)
+
+
+def people(shared: Path) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the same for one frame of each motion clip: people with soft alpha."""
+    for clip in find_clips(shared / "gt"):
+        if clip.name.startswith("motion"):
+            picture, alpha = (
+                next(islice(open_source(str(p)), 40, None)) for p in (clip.video, clip.alpha)
+            )
+            size = (picture.width, picture.height)
+            yield f"person/{clip.name}", picture.rgb(size), read_alpha(alpha)
+
+
+def shrunk(alpha: Any, size: tuple[int, int]) -> Any:
+    """Return ``alpha`` at ``size``, each pixel the mean of what it covers."""
+    return np.clip(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), 0, 1)
 
 
 def spread(rgb: Any, alpha: Any) -> Any:

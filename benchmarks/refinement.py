@@ -4,14 +4,16 @@ Alpha: RVM on the motion clips (640x360) at working sizes 512 and 256, enlarged 
 guided filter as published (its coefficients smoothed once more), and as vmatte does; the same for
 the stills with their true matte shrunk to the working size, where only the enlarging can err.
 
-Foreground: composites whose true foreground is known. A still's opaque colours are spread outwards
-(F), laid over another background with the true alpha, and F is estimated back. Error: |F' - F| in
-8-bit levels where 0 < alpha < 1, weighted by alpha; and of the subject over a new background.
+Foreground: composites whose true foreground is known. A picture's opaque colours are spread
+outwards (F), laid over another background with the true alpha, and F is estimated back. Errors: of
+F in 8-bit levels where 0 < alpha < 1, weighted by alpha; and of the subject over a new background.
 
     python -m benchmarks.refinement --shared ../shared
 """
 
+import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,8 +21,9 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
-from benchmarks.common import RVM, arguments, models, table, write
-from benchmarks.known import backgrounds, spread, stills
+from benchmarks.common import RESULTS, RVM, arguments, models, table, write
+from benchmarks.known import backgrounds, people, shrunk, spread, stills
+from benchmarks.replay import Remembered
 from vmatte import refine as refining
 from vmatte.composite.blend import own_colour
 from vmatte.evaluation import RAW, evaluate, find_clips
@@ -61,19 +64,15 @@ def videos(shared: Path, longer: int) -> dict[str, Any]:
     """Return RVM's errors on the motion clips at a working size."""
     clips = [c for c in find_clips(shared / "gt") if c.name.startswith("motion")]
     runtime = RuntimeOptions(runtime="onnxruntime", precision="fp32")
-    matter = load_matter(RVM, MatterOptions(runtime=runtime, ratio=longer / 640))
+    options = MatterOptions(runtime=runtime, ratio=longer / 640)
+    matter = Remembered(load_matter(RVM, options), len(clips))
     found = {}
-    for name, options in OPTIONS.items():
+    for name, refinement in OPTIONS.items():
         with upsampled(name):
-            means = evaluate(matter, clips, options).means["videos"]
+            means = evaluate(matter, clips, refinement).means["videos"]
         found[name] = {k: getattr(means, k) for k in ("mad", "mse", "grad", "dtssd")}
     matter.close()
     return found
-
-
-def shrunk(alpha: Any, size: tuple[int, int]) -> Any:
-    """Return ``alpha`` at ``size``, each pixel the mean of what it covers."""
-    return np.clip(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), 0, 1)
 
 
 def working(shape: tuple[int, ...], longer: int) -> tuple[int, int]:
@@ -86,6 +85,8 @@ def enlarged(shared: Path, longer: int) -> dict[str, Any]:
     """Return the errors of the true mattes of the stills, shrunk and enlarged again."""
     found: dict[str, list[list[float]]] = {}
     for _, rgb, alpha in stills(shared):
+        if max(alpha.shape) < 1.2 * longer:
+            continue
         frame, size = from_array(rgb, "rgb24"), working(rgb.shape, longer)
         for name, options in OPTIONS.items():
             with upsampled(name):
@@ -118,30 +119,34 @@ def foregrounds(shared: Path) -> dict[str, Any]:
     found: dict[str, list[tuple[float, float]]] = {}
     u2net, rvm = load_matter("u2net"), load_matter(RVM)
     options = RefineOptions()
-    for name, rgb, alpha in stills(shared):
+    for name, rgb, alpha in [*stills(shared), *people(shared)]:
+        kind = {"adobe_crops10": "crop", "person": "person"}.get(name.split("/")[0], "thing")
         true, opacity = spread(rgb, alpha), alpha[:, :, None]
         half = (alpha > 0) & (alpha < 1)
+        if not half.any() or not (alpha > 0.99).any():
+            continue
         for behind in backgrounds(shared, rgb.shape).values():
             mixed = np.rint(opacity * true + (1 - opacity) * behind).astype(np.uint8)
             frame = from_array(mixed, "rgb24")
             size = working(rgb.shape, 512)
-            cases = {"true alpha": (Matte(shrunk(alpha, size)), size)}
-            cases["u2net alpha"] = settled(u2net, frame, 1)
-            if "ryota" in name:
-                # The only person among them. Recurrent: given some frames to settle.
-                cases["rvm alpha"] = settled(rvm, frame, 10)
+            cases = {f"{kind}, true alpha": (Matte(shrunk(alpha, size)), size)}
+            if kind == "person":
+                # Recurrent: given some frames to settle.
+                cases["person, rvm"] = settled(rvm, frame, 10)
+            elif kind == "thing":
+                cases["thing, u2net"] = settled(u2net, frame, 1)
             new = np.array((70, 70, 200), np.float32)
             for label, (matte, size) in cases.items():
                 full = refine(frame, frame.rgb(size), matte, options)
-                used = opacity if label == "true alpha" else full.values()[:, :, None]
-                for kind, colours in (
+                used = opacity if "true" in label else full.values()[:, :, None]
+                for way, colours in (
                     ("none", mixed.astype(np.float32)),
                     ("ours", own(frame, full)),
                 ):
                     error = np.abs(colours - true).mean(2)
                     whole = colours * used + new * (1 - used)
                     seen = np.abs(whole - (true * opacity + new * (1 - opacity))).mean(2)
-                    found.setdefault(f"{label}, {kind}", []).append(
+                    found.setdefault(f"{label}, {way}", []).append(
                         (
                             float(np.average(error[half], weights=alpha[half])),
                             float(seen[half].mean()),
@@ -155,18 +160,25 @@ def foregrounds(shared: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, print, write."""
-    args = arguments(__doc__).parse_args()
-    results: dict[str, Any] = {}
+    parser = arguments(__doc__)
+    parser.add_argument("--only", default="", metavar="PREFIX", help="the others stay in the file")
+    args = parser.parse_args()
+    parts: dict[str, Any] = {"foreground": partial(foregrounds, args.shared)}
+    for longer in (512, 256):
+        parts[f"stills, true alpha at {longer}"] = partial(enlarged, args.shared, longer)
+        parts[f"motion clips, RVM at {longer}"] = partial(videos, args.shared, longer)
+    file = RESULTS / "refinement.json"
+    known = json.loads(file.read_text()) if args.only and file.exists() else {}
+    results: dict[str, Any] = {k: v for k, v in known.items() if k in parts}
     with models(args.shared):
-        for longer in (512, 256):
-            results[f"stills, true alpha at {longer}"] = enlarged(args.shared, longer)
-            results[f"motion clips, RVM at {longer}"] = videos(args.shared, longer)
-        results["foreground"] = foregrounds(args.shared)
+        for title, part in parts.items():
+            if title.startswith(args.only):
+                results[title] = part()
+            write("refinement", results)
     for title, rows in results.items():
         keys = list(next(iter(rows.values())))
         table([title, *keys], [[name, *row.values()] for name, row in rows.items()])
         print()
-    write("refinement", results)
     return 0
 
 

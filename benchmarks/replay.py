@@ -76,3 +76,29 @@ class ReplayAlpha:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class Remembered:
+    """A matter that computes every matte once, for clips that come in the same order again."""
+
+    def __init__(self, matter: Any, clips: int) -> None:
+        """Remember what ``matter`` says of so many clips."""
+        self._matter, self._clips, self._started = matter, clips, 0
+        self._known: dict[tuple[int, int], Matte] = {}
+        self.engine, self.working_size = matter.engine, matter.working_size
+
+    def start(self, width: int, height: int) -> tuple[int, int, Any]:
+        """Begin the next clip; its state: which clip, which frame, the model's own."""
+        self._started += 1
+        return (self._started - 1) % self._clips, 0, self._matter.start(width, height)
+
+    def step(self, rgb: Any, state: tuple[int, int, Any]) -> tuple[Matte, tuple[int, int, Any]]:
+        """Matte one picture, or say what was said of it."""
+        clip, index, inner = state
+        if (clip, index) not in self._known:
+            self._known[clip, index], inner = self._matter.step(rgb, inner)
+        return self._known[clip, index], (clip, index + 1, inner)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._matter.close()
