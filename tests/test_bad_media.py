@@ -21,15 +21,18 @@ from media import (
     truncate,
     y4m,
 )
+from writing import info_of
 
 from vmatte.errors import (
     DamagedMediaError,
     InputError,
     InputNotFoundError,
     OptionError,
+    OutputExistsError,
     UnsupportedMediaError,
 )
 from vmatte.frames import Frame
+from vmatte.sinks import open_sink
 from vmatte.sources import FileSource, open_source
 
 
@@ -293,6 +296,24 @@ def test_images_of_several_sizes(tmp_path: Path) -> None:
     make_image(tmp_path / "2.png", size=(48, 48))
     with pytest.raises(UnsupportedMediaError, match="48x48, the images before it are 96x64"):
         read(tmp_path)
+
+
+def test_names_that_look_like_patterns(tmp_path: Path) -> None:
+    """Brackets are no pattern, two stars are no other one, and an address is none at all."""
+    for i in range(2):
+        make_image(tmp_path / f"a[1]_{i}.png", i)
+    for pattern in ("a[1]_%d.png", "a**1]_%01d.png"):
+        assert len(read(tmp_path / pattern)[1]) == 2
+    sink = open_sink(str(tmp_path / "a[1]_%d.png"))
+    with pytest.raises(OutputExistsError):
+        sink.open(info_of("rgb24"))
+    with pytest.raises(InputError, match="cannot be read"):
+        read("http://127.0.0.1:1/my%20clip.mp4")
+
+
+def test_a_rate_of_what_has_its_own(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--rate is of folders"):
+        read(make_video(tmp_path / "a.mp4"), rate=Fraction(10))
 
 
 def test_a_bad_image_in_a_folder(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from vmatte.colour import FULL
 from vmatte.errors import OutputExistsError, UnsupportedOutputError, WriteError, writing
 from vmatte.frames import Frame, StreamInfo
 from vmatte.sinks.file import commit, temporary_for
+from vmatte.sources.images import names_of
 
 SUFFIXES = {
     ".png": "png",
@@ -74,7 +75,8 @@ class ImagesSink:
         with writing(self.name):
             self._made = [p for p in (parent, *parent.parents) if not p.exists()]
             parent.mkdir(parents=True, exist_ok=True)
-            if not self._overwrite and any(parent.glob(_NUMBER.sub("[0-9]*", self._path.name))):
+            fitting = names_of(self._path.name)
+            if not self._overwrite and any(fitting.fullmatch(p.name) for p in parent.iterdir()):
                 raise OutputExistsError(
                     f"{self.name}: such images exist already; use --overwrite, or another folder"
                 )

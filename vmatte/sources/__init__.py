@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from vmatte.errors import InputError, OptionError, reading
+from vmatte.errors import InputError, OptionError, mask, reading
 from vmatte.sources.base import FrameSource
 from vmatte.sources.file import FileSource
 from vmatte.sources.images import ImagesSource, find_images
@@ -33,6 +33,20 @@ def open_source(
         raise OptionError(f"the end, {end} s, must lie after the start, {start} s")
     if not name:
         raise InputError("the input's name is empty; give a file, a folder of images, or -")
+    with reading(name):
+        is_images = "://" not in name and (
+            Path(name).is_dir() or (("*" in name or "%" in name) and not Path(name).exists())
+        )
+        if rate is not None and not is_images:
+            raise OptionError(
+                f"--rate is of folders and patterns of images, but the input is {mask(name)}"
+            )
+        if is_images:
+            if start is not None or end is not None:
+                raise OptionError(
+                    "--start and --end cut files, not images: name fewer images instead"
+                )
+            return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
     if name == "synthetic:":
         return SyntheticSource()
     if name == "-":
@@ -44,13 +58,6 @@ def open_source(
             end=end,
             salvage=salvage,
         )
-    with reading(name):
-        is_pattern = not Path(name).exists() and ("*" in name or "%" in name)
-        is_folder = Path(name).is_dir()
-    if is_folder or is_pattern:
-        if start is not None or end is not None:
-            raise OptionError("--start and --end cut files, not images: name fewer images instead")
-        return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
     return FileSource(name, start=start, end=end, salvage=salvage)
 
 

@@ -78,15 +78,14 @@ def find_images(name: str) -> list[Path]:
                 f"{name}: a folder without images; expected {', '.join(sorted(SUFFIXES))}"
             )
     else:
-        pattern = re.sub(r"%0?\d*d", "*", path.name)
-        number = re.compile(re.sub(r"(%0?\d*d)", r"\\d+", _escape(path.name)))
-        files = [
-            p for p in path.parent.glob(pattern) if "%" not in path.name or number.fullmatch(p.name)
-        ]
+        fitting, folder = names_of(path.name), path.parent
+        there = folder.iterdir() if folder.is_dir() else ()
+        files = [p for p in there if fitting.fullmatch(p.name)]
         if not files:
             raise InputNotFoundError(f"{name}: no file fits this pattern; check it")
     return sorted(files, key=natural)
 
 
-def _escape(text: str) -> str:
-    return "".join(c if c.isalnum() or c == "%" else re.escape(c) for c in text)
+def names_of(pattern: str) -> re.Pattern[str]:
+    """Return what fits the names that ``pattern`` stands for, see find_images."""
+    return re.compile(re.sub(r"%0?\d*d", r"\\d+", re.escape(pattern)).replace(r"\*", ".*"))
