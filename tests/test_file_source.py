@@ -188,6 +188,19 @@ def test_interlaced_is_deinterlaced_at_the_same_times(tmp_path: Path) -> None:
     assert "deinterlaced" in source.info.notes
 
 
+def test_film_followed_by_interlaced_video(tmp_path: Path) -> None:
+    flags = {"flags": "+ildct+ilme"}
+    film = make_video(tmp_path / "a.ts", times=range(10))
+    video = make_video(tmp_path / "b.ts", times=range(10, 20), interlaced=True, options=flags)
+    both = tmp_path / "c.ts"
+    both.write_bytes(film.read_bytes() + video.read_bytes())
+    assert {bool(p.interlaced_frame) for p in decode(both)} == {False, True}
+    source, frames = read(both)
+    assert not any(f.picture.interlaced_frame for f in frames)
+    assert [f.time - frames[0].time for f in frames] == [Fraction(i, 25) for i in range(20)]
+    assert source.info.deinterlaced and "deinterlaced" in source.info.notes
+
+
 def test_pixel_shape(tmp_path: Path) -> None:
     source, _ = read(make_video(tmp_path / "a.mp4", shape=Fraction(16, 11), times=range(2)))
     assert source.info.sample_aspect_ratio == Fraction(16, 11)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -23,6 +24,8 @@ MIN_SIDE = 16
 """Pixels; anything smaller has no picture to matte."""
 MAX_PIXELS = 1 << 27
 """134 million, a little more than 16K; beyond it one frame alone takes gigabytes."""
+
+_DEINTERLACED = "deinterlaced"
 
 _GAP = 1.0
 """Seconds without a frame after which temporal state is not carried over."""
@@ -153,16 +156,21 @@ class FileSource:
             )
         self._turn, self.rotation = upright(picture)
         self._interlaced = bool(picture.interlaced_frame)
+        self._graph = self._filters(picture)
+        self._shape = self._last_shape = (picture.width, picture.height, picture.format.name)
+        self._scaler = VideoReformatter()
+
+    def _filters(self, picture: av.VideoFrame) -> Graph | None:
+        """Return what makes such pictures upright, whole and native; None where they are."""
         filters = []
         if self._interlaced:
             filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
         filters += self._turn
-        if filters or self._native.name != picture.format.name.replace("yuvj", "yuv"):
-            filters.append(("format", self._format_after(picture)))
-            assert self._stream.time_base is not None
-            self._graph = filter_graph(picture, self._stream.time_base, filters)
-        self._shape = self._last_shape = (picture.width, picture.height, picture.format.name)
-        self._scaler = VideoReformatter()
+        if not filters and self._native.name == picture.format.name.replace("yuvj", "yuv"):
+            return None
+        filters.append(("format", self._format_after(picture)))
+        assert self._stream.time_base is not None
+        return filter_graph(picture, self._stream.time_base, filters)
 
     def _format_after(self, picture: av.VideoFrame) -> str:
         native = self._native
@@ -189,6 +197,13 @@ class FileSource:
                 time = picture.pts, picture.time_base
                 picture = self._scaler.reformat(picture, *self._shape)
                 picture.pts, picture.time_base = time
+            elif picture.interlaced_frame and not self._interlaced:
+                # Broadcasts mix film and video.
+                yield from self._filtered(None)
+                self._interlaced = True
+                self._graph = self._filters(picture)
+                notes = (*self.info.notes, _DEINTERLACED)
+                self.info = replace(self.info, deinterlaced=True, notes=notes)
         # Kept here: the source may be closed while this generator waits.
         graph = self._graph
         if graph is None:
@@ -214,7 +229,7 @@ class FileSource:
         if self.rotation or self._turn:
             notes.append(f"turned upright by {self.rotation} degrees")
         if self._interlaced:
-            notes.append("deinterlaced")
+            notes.append(_DEINTERLACED)
         if any(c.is_alpha for c in picture.format.components):
             notes.append("its own transparency is ignored")
         assert stream.time_base is not None
