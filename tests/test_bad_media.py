@@ -1,6 +1,8 @@
 """Bad input: each a typed error of one line that says what to do, or skipped and counted."""
 
+import os
 import struct
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -32,8 +34,9 @@ from vmatte.errors import (
     UnsupportedMediaError,
 )
 from vmatte.frames import Frame
+from vmatte.job import JobOptions, matte
 from vmatte.sinks import open_sink
-from vmatte.sources import FileSource, open_source
+from vmatte.sources import FileSource, SyntheticSource, open_source
 
 
 def read(path: Path | str, **options: object) -> tuple[FileSource, list[Frame]]:
@@ -311,6 +314,12 @@ def test_names_that_look_like_patterns(tmp_path: Path) -> None:
         read("http://127.0.0.1:1/my%20clip.mp4")
 
 
+def test_an_open_source_has_its_own_part() -> None:
+    for options in (JobOptions(end=1), JobOptions(rate=Fraction(5)), JobOptions(salvage=True)):
+        with pytest.raises(OptionError, match="give them there"):
+            matte(SyntheticSource(), ["null:"], options)
+
+
 def test_a_rate_of_what_has_its_own(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--rate is of folders"):
         read(make_video(tmp_path / "a.mp4"), rate=Fraction(10))
@@ -342,6 +351,19 @@ def test_a_start_in_what_cannot_seek(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Stdin)
     _, frames = read("-", start=0.4)
     assert [f.pts for f in frames] == list(range(10))
+
+
+def test_a_named_pipe_is_opened_once(tmp_path: Path) -> None:
+    """Opened once more for its sound it would wait for ever."""
+    data = make_video(tmp_path / "a.mkv", sounds=[Sound()]).read_bytes()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feeder = threading.Thread(target=pipe.write_bytes, args=(data,))
+    feeder.start()
+    source, frames = read(pipe)
+    feeder.join()
+    assert len(frames) == 10 and source.info.container is None
+    assert source.info.notes == ("sound and the like left out: a pipe can be read only once",)
 
 
 def test_standard_input_that_stops_in_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,8 +49,9 @@ def matte(
 ) -> RunStats:
     """Matte ``source`` into ``outputs``.
 
-    source: a name for open_source, or an open source. outputs: names such as ``out.mp4``,
-    ``alpha=matte.mov``, ``foreground=subject.mp4``, ``frames/%06d.png``, ``-`` or ``null:``.
+    source: a name for open_source, or an open source, which has its own start, end, rate and
+    salvage. outputs: names such as ``out.mp4``, ``alpha=matte.mov``, ``foreground=subject.mp4``,
+    ``frames/%06d.png``, ``-`` or ``null:``.
     progress: after each frame. fetching: while a model is fetched. started: is given the pipeline,
     whose ``stop`` ends it early. Raises VmatteError; nothing half-written stays.
     """
@@ -62,6 +63,8 @@ def matte(
         source = open_source(
             source, start=options.start, end=options.end, rate=options.rate, salvage=options.salvage
         )
+    elif (options.start, options.end, options.rate, options.salvage) != (None, None, None, False):
+        raise OptionError("start, end, rate and salvage are those of open_source; give them there")
     opened: list[Output] = []
     matter: Matter[Any] | None = None
     pipeline: Pipeline | None = None

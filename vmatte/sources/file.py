@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import BinaryIO
 
 import av
@@ -249,7 +250,10 @@ class FileSource:
             frames = round(duration * float(rate))
         still = container.format.name.endswith("_pipe") or container.format.name == "image2"
         others = [s for s in container.streams if s is not self._stream and s.type != "data"]
-        carried = others or container.metadata or container.chapters()
+        carried = not still and (others or container.metadata or container.chapters())
+        if carried and path and "://" not in path and Path(path).is_fifo():
+            carried = False
+            notes.append("sound and the like left out: a pipe can be read only once")
         return StreamInfo(
             width=width,
             height=height,
@@ -263,7 +267,7 @@ class FileSource:
             still=still,
             rotation=self.rotation,
             deinterlaced=self._interlaced,
-            container=path if carried and not still else None,
+            container=path if carried else None,
             start=None if self._start is None else float(self._start),
             end=None if self._end is None else float(self._end),
             notes=tuple(notes),
