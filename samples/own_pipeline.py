@@ -7,6 +7,8 @@ from vmatte import load_matter, open_source
 
 def main() -> None:
     """Print the share of the picture that the subject takes, frame by frame."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python samples/own_pipeline.py VIDEO")
     source = open_source(sys.argv[1])
     matter = load_matter()
     state = None

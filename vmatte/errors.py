@@ -144,6 +144,8 @@ def writing(name: str) -> Iterator[None]:
         code = getattr(e, "errno", None)
         if code == errno.ENOSPC:
             raise WriteError(f"{name}: the disk is full; free some space and run again") from e
+        if isinstance(e, BrokenPipeError):
+            raise WriteError(f"{name}: whoever read it has gone") from e
         if isinstance(e, PermissionError):
             raise WriteError(f"{name}: may not be written; check the folder's permissions") from e
         if isinstance(e, FileNotFoundError | NotADirectoryError):

@@ -93,9 +93,19 @@ def matte(
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return (kind, target) of an output's name: 'alpha=a.mov' is ('alpha', 'a.mov')."""
+    """Return (kind, target) of an output's name: 'alpha=a.mov' is ('alpha', 'a.mov').
+
+    Raises OptionError where the word before '=' is no kind.
+    """
     kind, sep, target = name.partition("=")
-    return (kind, target) if sep and kind in KINDS else ("composite", name)
+    if not sep or not kind.isalpha():
+        return "composite", name
+    if kind not in KINDS:
+        raise OptionError(
+            f"output {name}: {kind!r} is not among {', '.join(KINDS)}; "
+            f"a file of that name is written as ./{name}"
+        )
+    return kind, target
 
 
 def _output(name: str, options: JobOptions, *, still: bool) -> Output:

@@ -182,7 +182,7 @@ class Pipeline:
             begin = f"at {info.start} s or after" if info.start else ""
             end = f"before {info.end} s" if info.end else ""
             part = " and ".join(filter(None, (begin, end))) or "at all"
-            raise InputError(f"the input has no frame {part}; try to play it")
+            raise InputError(f"the input has no frame {part}; see: vmatte probe --count INPUT")
         for output in self._outputs:
             with self._clock.measure("encode"):
                 output.close(early=self._stop.is_set())

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
@@ -54,7 +53,6 @@ def examine() -> Iterator[Finding]:
     yield from _opencv()
     yield from _runtimes()
     yield from _models()
-    yield from _virtual_camera()
 
 
 def _media() -> Iterator[Finding]:
@@ -170,15 +168,3 @@ def _models() -> Iterator[Finding]:
             f"the default, {default}, is fetched at first use",
             f"to have it now: vmatte models pull {default}",
         )
-
-
-def _virtual_camera() -> Iterator[Finding]:
-    if util.find_spec("pyvirtualcam") is None:
-        yield Finding(
-            "virtual camera",
-            "note",
-            "pyvirtualcam is not installed (needed to go live)",
-            f"{sys.executable} -m pip install 'vmatte[virtualcam]'",
-        )
-    else:
-        yield Finding("virtual camera", "ok", "pyvirtualcam is installed")

@@ -34,7 +34,8 @@ _look = group(
         default=_JOB.background,
         show_default=True,
         metavar="WHAT",
-        help="green, #rrggbb, an image, a video, blur[:radius] or transparent.",
+        help="green (or black, white, blue, red, gray), #rrggbb, an image, a video, "
+        "blur[:radius] or transparent.",
     ),
     click.option(
         "--fit",

@@ -39,7 +39,7 @@ class Registry:
             )
         names = [*self._models, *self.aliases]
         near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}."
         raise UnknownModelError(f"no model is called {name!r}; {hint} See: vmatte models list")
 
     def by_sha256(self, sha256: str) -> ModelRecord | None:

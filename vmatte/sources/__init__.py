@@ -50,6 +50,12 @@ def open_source(
     if name == "synthetic:":
         return SyntheticSource()
     if name == "-":
+        return _piped(start, end, salvage)
+    return FileSource(name, start=start, end=end, salvage=salvage)
+
+
+def _piped(start: float | None, end: float | None, salvage: bool) -> FileSource:
+    try:
         return FileSource(
             cast(BinaryIO, StandardInput()),
             name="standard input",
@@ -58,7 +64,13 @@ def open_source(
             end=end,
             salvage=salvage,
         )
-    return FileSource(name, start=start, end=end, salvage=salvage)
+    except InputError as e:
+        if type(e) is not InputError:
+            raise
+        raise InputError(
+            "standard input: nothing came that is YUV4MPEG2, as `ffmpeg -i CLIP -f yuv4mpegpipe -` "
+            f"writes it; look whether the program before the pipe failed ({e})"
+        ) from e
 
 
 class StandardInput:

@@ -139,11 +139,13 @@ class FileSource:
         if "mov" in container.format.name:
             # An edit list may show fewer than are stored.
             expected = min(expected, len(stream.index_entries))
-        if self._start is None and seen < expected and not self._salvage:
-            raise DamagedMediaError(
-                f"{self.name}: ends early: {seen} of {expected} frames are there; "
-                "run again with --salvage to use what is left"
-            )
+        if self._start is None and seen < expected:
+            fact = f"ends early: {seen} of {expected} frames are there"
+            if not self._salvage:
+                raise DamagedMediaError(
+                    f"{self.name}: {fact}; run again with --salvage to use what is left"
+                )
+            self.info = replace(self.info, notes=(*self.info.notes, fact))
 
     def _read_first(self, picture: av.VideoFrame) -> None:
         """Set up what the first picture tells: the filters that make all pictures upright."""
