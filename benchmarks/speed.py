@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ VARIANTS = (
     *("transcode", "replay", "replay-alpha", "recipe"),
     *("ort.25", "openvino.25", "ort", "openvino"),
 )
+KEYS = ("fps", "cpu_ms", "wall_ms", "peak_mb")
 GOALS = {
     "fps, ort.25 / recipe": "fps of vmatte over the recipe, onnxruntime, ratio .25",
     "fps, openvino.25 / recipe": "the same, vmatte on OpenVINO",
     "fps, ort / recipe": "vmatte at its default size",
     "fps, openvino / recipe": "vmatte as it comes: >= 3",
+    "cpu, openvino.25 / recipe": "CPU per frame, both at ratio .25",
     "cpu, replay / transcode": "CPU per frame of all but the network: <= 1.5",
     "cpu, replay-alpha / transcode": "the same, foreground estimated",
     "wall, replay / transcode": "time per frame of all but the network",
@@ -75,6 +77,25 @@ def ratios(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]
     return found
 
 
+def summary(rounds: list[dict[str, dict[str, Any]]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the medians of each variant, and the ratios."""
+    rows = {
+        variant: {
+            **{k: statistics.median(r[variant][k] for r in rounds) for k in KEYS},
+            **{k: v for k, v in last.items() if k not in KEYS},
+        }
+        for variant, last in rounds[-1].items()
+    }
+    return rows, ratios(rounds)
+
+
+def keep(preset: str, results: dict[str, Any]) -> None:
+    """Write the results of a preset beside those of others."""
+    file = RESULTS / "speed.json"
+    presets = json.loads(file.read_text())["presets"] if file.exists() else {}
+    write("speed", {"clip": CLIP, "presets": presets | {preset: results}})
+
+
 def main() -> int:
     """Measure one preset; the results of other presets stay in the file."""
     parser = arguments(__doc__)
@@ -93,29 +114,21 @@ def main() -> int:
         rounds = []
         for found in measure(args, source, Path(folder)):
             rounds.append(found)
-            print("load", os.getloadavg(), {k: round(v["fps"], 1) for k, v in found.items()})
-    middle: Callable[[str, str], float] = lambda v, k: statistics.median(r[v][k] for r in rounds)  # noqa: E731
-    keys = ("fps", "cpu_ms", "wall_ms", "peak_mb")
-    rows = {
-        v: {**{k: middle(v, k) for k in keys}, **{k: one[k] for k in one if k not in keys}}
-        for v, one in rounds[-1].items()
-    }
+            print("load", os.getloadavg()[0], {k: round(v["fps"], 1) for k, v in found.items()})
+            # After each: a round takes minutes, and may be the last.
+            rows, compared = summary(rounds)
+            keep(args.preset, {"rounds": len(rounds), "variants": rows, "ratios": compared})
     table(
-        ["variant", *keys, "size", "engine"],
+        ["variant", *KEYS, "size", "engine"],
         [
-            [v, *(r[k] for k in keys), r.get("size", "-"), r.get("engine", "-")]
+            [v, *(r[k] for k in KEYS), r.get("size", "-"), r.get("engine", "-")]
             for v, r in rows.items()
         ],
     )
-    compared = ratios(rounds)
     table(
         ["ratio", "median", "least", "greatest"],
         [[n, r["median"], r["least"], r["greatest"]] for n, r in compared.items()],
     )
-    file = RESULTS / "speed.json"
-    presets = json.loads(file.read_text())["presets"] if file.exists() else {}
-    presets[args.preset] = {"rounds": len(rounds), "variants": rows, "ratios": compared}
-    write("speed", {"clip": CLIP, "presets": presets})
     return 0
 
 

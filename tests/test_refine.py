@@ -61,8 +61,9 @@ def test_guided_beats_bilinear(format: str, factor: int) -> None:
     matte = Matte(shrink(truth, factor))
     plain = error(refine(frame, small, matte, PLAIN), truth)
     guided = error(refine(frame, small, matte, GUIDED), truth)
-    # Measured: 0.74 against 6.2 at 1/4, 1.5 against 12.7 at 1/8.
-    assert guided < 0.25 * plain, (guided, plain)
+    # Measured: 2.6 against 6.2 at 1/4, 7.2 against 12.7 at 1/8. A filter that trusts luma more does
+    # better on this clean edge (0.74, 1.5), and saws grain into outlines of real clips.
+    assert guided < 0.6 * plain, (guided, plain)
 
 
 def test_texture_of_the_background_does_not_print_through() -> None:

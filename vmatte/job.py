@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vmatte.composite import AlphaOutput, Composite, Compositor, Fit, Subject, parse_background
+from vmatte.composite.background import COLOURS, ColourBackground
 from vmatte.errors import OptionError
 from vmatte.matting import Matter, MatterOptions, load_matter
 from vmatte.pipeline import Output, Pipeline, Progress
@@ -114,7 +115,8 @@ def _output(name: str, options: JobOptions, *, still: bool) -> Output:
     if kind == "alpha":
         compositor = AlphaOutput()
     elif kind == "foreground":
-        compositor = Subject(transparent=False)
+        # Black behind, and not colours cut at the edge: what is hardly there would show as a rim.
+        compositor = Composite(ColourBackground(COLOURS["black"]))
     else:
         background = parse_background(options.background, options.fit)
         compositor = Subject(transparent=True) if background is None else Composite(background)

@@ -54,7 +54,7 @@ def command(input: str, count: bool, as_json: bool) -> None:
         return
     width = max(map(len, facts))
     for key, value in facts.items():
-        if value not in (None, [], False):
+        if value not in (None, [], False) and key != "colour":  # its numbers are for programs
             shown = ", ".join(value) if isinstance(value, list) else value
             click.echo(f"{key:{width}}  {shown}")
 

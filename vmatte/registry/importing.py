@@ -129,6 +129,7 @@ def _own(
             f"another model of yours is called {name!r}; give another --name or delete {name}.toml"
         )
     _expect_onnx(file, copy)
+    before = registry.get(name).licence if name in registry.names() else "not stated"
     shared = registry.families[family]
     return ModelRecord(
         name=name,
@@ -136,7 +137,7 @@ def _own(
         file=f"{name}.onnx",
         bytes=copy.stat().st_size,
         sha256=sha256,
-        licence=licence or "not stated",
+        licence=licence or before,
         description=f"imported from {file.name}",
         params={**shared.params, **(params or {})},
         people_only=shared.people_only,
