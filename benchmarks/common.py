@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,11 +69,12 @@ def models(shared: Path) -> Iterator[None]:
 
 
 def write(name: str, results: dict[str, Any]) -> None:
-    """Write results/NAME.json with date, machine and versions."""
+    """Write results/NAME.json with date, machine, commit and versions."""
     packages = ("av", "numpy", "onnxruntime", "openvino", "opencv-python")
     record = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory()} GB",
+        "commit": _commit(),
         "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
         **results,
     }
@@ -106,6 +108,12 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def _memory() -> int:
