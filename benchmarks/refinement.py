@@ -42,7 +42,7 @@ OPTIONS = {
 }
 
 
-def published(guide: Any, alpha: Any, options: RefineOptions) -> tuple[Any, Any]:
+def published(guide: Any, alpha: Any, scale: float, options: RefineOptions) -> tuple[Any, Any]:
     """Return the coefficients of the fast guided filter as published (arXiv 1505.00996)."""
     side = (2 * options.radius + 1,) * 2
 
