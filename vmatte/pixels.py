@@ -36,6 +36,11 @@ class PixelFormat:
         """Whether there is only luma."""
         return self.planes == 1 and self.channels == 1
 
+    @property
+    def rgb_order(self) -> tuple[int, int, int]:
+        """Which of R, G and B each channel or plane holds: (2, 1, 0) for BGR."""
+        return {"b": (2, 1, 0), "g": (1, 2, 0)}.get(self.name[0], (0, 1, 2))
+
     def shift(self, plane: int) -> tuple[int, int]:
         """Return (x, y) subsampling shifts of ``plane``; 0 for luma, alpha and RGB."""
         return (self.shift_x, self.shift_y) if plane in (1, 2) and not self.rgb else (0, 0)

@@ -195,8 +195,9 @@ def _residual(rgb: NDArray[np.uint8], matte: Matte, alpha: Map, frame: Frame) ->
     residual = foreground - image
     format = frame.format
     if format.rgb:
-        order = {"b": [2, 1, 0], "g": [1, 2, 0]}.get(format.name[0], [0, 1, 2])
-        matrix = np.eye(3, dtype=np.float32)[order] * np.float32((1 << format.depth) - 1)
+        matrix = np.eye(3, dtype=np.float32)[list(format.rgb_order)] * np.float32(
+            (1 << format.depth) - 1
+        )
     else:
         colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
         matrix = colour.rgb_to_yuv(format.depth)[: 1 if format.gray else 3, :3]

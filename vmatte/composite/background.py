@@ -51,7 +51,25 @@ class Background(Protocol):
         ...
 
 
-class ColourBackground:
+class _Prepared:
+    """What stays the same from frame to frame: ``open`` of a subclass prepares its planes."""
+
+    _planes: tuple[Plane, ...]
+
+    def advance(self, frame: Frame) -> None:
+        """Do nothing: the planes stay."""
+
+    def planes(
+        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
+    ) -> tuple[Plane, ...]:
+        """Return the prepared planes."""
+        return self._planes
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class ColourBackground(_Prepared):
     """One colour, as near as the format can show it: the same code value everywhere."""
 
     def __init__(self, colour: tuple[int, int, int]) -> None:
@@ -67,8 +85,7 @@ class ColourBackground:
             rgb = rgb.astype(np.float32) / 65535
         format = info.format
         if format.rgb:
-            order = {"b": [2, 1, 0], "g": [1, 2, 0]}.get(format.name[0], [0, 1, 2])
-            values = rgb[order] * ((1 << format.depth) - 1)
+            values = rgb[list(format.rgb_order)] * ((1 << format.depth) - 1)
         else:
             matrix = pinned(info).rgb_to_yuv(format.depth)
             values = matrix[:, :3] @ rgb + matrix[:, 3]
@@ -81,22 +98,10 @@ class ColourBackground:
                 planes.append(np.tile(codes, (*shape, 1)))
             else:
                 planes.append(np.full(shape, codes[index]))
-        self._planes: tuple[Plane, ...] = tuple(planes)
-
-    def advance(self, frame: Frame) -> None:
-        """Do nothing: the colour stays."""
-
-    def planes(
-        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
-    ) -> tuple[Plane, ...]:
-        """Return the prepared planes."""
-        return self._planes
-
-    def close(self) -> None:
-        """Nothing is held."""
+        self._planes = tuple(planes)
 
 
-class StillBackground:
+class StillBackground(_Prepared):
     """A picture, prepared once."""
 
     def __init__(self, path: Path, fit: Fit = "cover") -> None:
@@ -111,18 +116,6 @@ class StillBackground:
         finally:
             source.close()
         self._planes = to_native(place(rgb, info, self._fit, shape), info).planes
-
-    def advance(self, frame: Frame) -> None:
-        """Do nothing: the picture stays."""
-
-    def planes(
-        self, frame: Frame, matte: FullMatte, advanced: tuple[Plane, ...] | None
-    ) -> tuple[Plane, ...]:
-        """Return the prepared planes."""
-        return self._planes
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 class VideoBackground:
