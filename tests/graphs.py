@@ -106,6 +106,33 @@ def rvm(
     return b.save(path, inputs, outputs)
 
 
+CONVGRU = (16, 24, 48)
+
+
+def convgru(path: Path) -> Path:
+    """Write a look-alike of our own network's graph, whose sides must be multiples of 16.
+
+    States at 1/4, 1/8 and 1/16, each half of itself plus the picture; alpha = mean RGB plus a
+    twentieth of the mean of r1. What follows the sum hides the output's name from OpenVINO.
+    """
+    b = Builder()
+    gray = b.conv("src", np.full((1, 3, 1, 1), 1 / 3))
+    for k, (count, stride) in enumerate(zip(CONVGRU, (4, 8, 16), strict=True), 1):
+        sides = [stride, stride]
+        wide = b.conv(b.add("AveragePool", gray, kernel_shape=sides, strides=sides),
+                      np.ones((count, 1, 1, 1)))  # fmt: skip
+        b.add("Add", wide, b.add("Mul", f"r{k}", b.constant(0.5)), out=f"r{k}o")
+    memory = b.add("ReduceMean", "r1o", axes=[1, 2, 3], keepdims=1)
+    trace = b.add("Mul", memory, b.constant(0.05))
+    wider = b.add("Sub", b.add("Mul", b.add("Add", gray, trace), b.constant(1.0)), b.constant(0.0))
+    b.add("Clip", wider, b.constant(0), b.constant(1), out="pha")
+    inputs = [value("src", [1, 3, "h", "w"])]
+    inputs += [value(f"r{k}", [1, c, None, None]) for k, c in enumerate(CONVGRU, 1)]
+    outputs = [value("pha", [1, 1, "h", "w"])]
+    outputs += [value(f"r{k}o", [1, c, None, None]) for k, c in enumerate(CONVGRU, 1)]
+    return b.save(path, inputs, outputs)
+
+
 def _still(path: Path, size: tuple[int, int], outputs: int, mean: float, gain: float) -> Path:
     """Alpha = the mean of the three channels of the picture as it was before normalisation."""
     w, h = size

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vmatte.matting import Matter, MatterOptions, build_matter
 from vmatte.registry import ModelRecord, find_places, load_registry
+from vmatte.registry.places import bundled_dir
 from vmatte.runtimes import RuntimeOptions
 
 Build = Callable[..., Matter[Any]]
@@ -48,7 +49,9 @@ def landscape(path: Path) -> Path:
     return graphs.mediapipe(path, (256, 144))
 
 
+RECURRENT = ("rvm", "convgru")
 STANDINS = [
+    Case("convgru", "vmatte", graphs.convgru),
     Case("rvm", "rvm_mobilenetv3", graphs.rvm),
     Case("rvm", "rvm_mobilenetv3_fp16", half),
     Case("rvm", "rvm_resnet50", resnet),
@@ -59,6 +62,7 @@ STANDINS = [
     Case("pphumanseg", "pphumanseg", graphs.pphumanseg),
 ]
 REAL = [
+    Case("convgru", "vmatte", real="bundled"),
     Case("rvm", "rvm_mobilenetv3", real="rvm_mobilenetv3_int8w"),
     Case("u2net", "u2netp", real="u2netp_fp16w"),
     Case("mediapipe", "mediapipe_selfie", real="mediapipe_selfie_256"),
@@ -82,7 +86,9 @@ def make(folder: Path, shared: Callable[[str], Path]) -> Iterator[Callable[..., 
 
     def build(case: Case, ratio: float | None = None, **runtime: Any) -> Matter[Any]:
         if case.standin is None:
-            path = shared(f"weights/{case.real}.onnx")
+            path = bundled_dir() / "vmatte.onnx"
+            if case.real != "bundled":
+                path = shared(f"weights/{case.real}.onnx")
         else:
             path = folder / f"{case.record}.onnx"
             if not path.exists():
@@ -99,7 +105,7 @@ def make(folder: Path, shared: Callable[[str], Path]) -> Iterator[Callable[..., 
 
 
 every = pytest.mark.parametrize("case", STANDINS + REAL, ids=str)
-recurrent = pytest.mark.parametrize("case", [*STANDINS[:3], REAL[0]], ids=str)
+recurrent = pytest.mark.parametrize("case", [*STANDINS[:4], *REAL[:2]], ids=str)
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
@@ -130,7 +136,7 @@ def check(matte: Any, rgb: NDArray[np.uint8]) -> None:
 def test_any_size_and_shape_of_frame(case: Case, make: Build) -> None:
     matter = make(case)
     sizes = [(640, 360), (360, 641), (16, 16), (97, 33), (4000, 30), (18, 900)]
-    fixed = case.family != "rvm"
+    fixed = case.family not in RECURRENT
     for size in sizes[:1] if fixed else sizes:
         rgb = working(matter, size)
         matte, state = matter.step(rgb, matter.start(rgb.shape[1], rgb.shape[0]))
@@ -153,14 +159,14 @@ def test_constant_pictures_and_engine(case: Case, make: Build) -> None:
         if case.real:
             # Nobody is there; a matte stretched to its own range would say otherwise.
             assert matte.alpha.mean() < 0.3
-        elif case.family != "rvm":
+        elif case.family not in RECURRENT:
             np.testing.assert_allclose(matte.alpha, level / 255, atol=0.004)
     engine = matter.engine
     assert (engine.model, engine.runtime, engine.provider) == (case.record, "onnxruntime", "cpu")
     assert engine.precision == ("fp16" if case.record.endswith("fp16") else "fp32")
 
 
-@pytest.mark.parametrize("case", STANDINS[3:], ids=str)
+@pytest.mark.parametrize("case", STANDINS[4:], ids=str)
 def test_normalisation_layout_and_channel(case: Case, make: Build) -> None:
     """The stand-ins undo each family's normalisation: alpha must be the mean of RGB."""
     matter = make(case)
@@ -239,10 +245,18 @@ def test_states_are_values(case: Case, runtime: str, make: Build) -> None:
 def test_shapes_of_the_state(case: Case, make: Build) -> None:
     matter = make(case)
     rgb = picture((75, 41))
-    channels = graphs.RESNET50 if "resnet" in case.record else graphs.MOBILENETV3
+    shapes: list[tuple[int, ...]]
+    if case.family == "convgru":
+        # Of the picture with its sides brought up to multiples of 16.
+        shapes = [(1, c, 48 // s, 80 // s) for c, s in zip(graphs.CONVGRU, (4, 8, 16), strict=True)]
+    else:
+        channels = graphs.RESNET50 if "resnet" in case.record else graphs.MOBILENETV3
+        shapes = [
+            (1, c, math.ceil(41 / 2**k), math.ceil(75 / 2**k)) for k, c in enumerate(channels, 1)
+        ]
     for state in (matter.start(75, 41), matter.step(rgb, matter.start(75, 41))[1]):
-        for k, (r, c) in enumerate(zip(state, channels, strict=True), 1):
-            assert r.shape == (1, c, math.ceil(41 / 2**k), math.ceil(75 / 2**k))
+        for r, shape in zip(state, shapes, strict=True):
+            assert r.shape == shape
             assert r.dtype == (np.float16 if case.record.endswith("fp16") else np.float32)
     assert not any(r.any() for r in matter.start(75, 41))
 

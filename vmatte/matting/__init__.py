@@ -55,10 +55,22 @@ def build_matter(record: ModelRecord, path: Path, options: MatterOptions) -> Mat
                 "numbers, such as [16, 20, 40, 64]"
             )
         return RvmMatter(record.name, path, options.runtime, tuple(channels), options.ratio)
+    if record.family == "convgru":
+        from vmatte.matting.convgru import ConvGruMatter
+
+        longest = record.params.get("longest")
+        if not isinstance(longest, int) or longest < 16:
+            raise ModelError(
+                f"{record.name}: its record says longest = {longest!r}; expected the longer side "
+                "of the working size in pixels, such as 512"
+            )
+        return ConvGruMatter(record.name, path, options.runtime, longest, options.ratio)
     from vmatte.matting.still import StillMatter, StillSpec
 
     if options.ratio is not None:
-        raise OptionError(f"{record.name} has a fixed size; --downsample-ratio is for RVM")
+        raise OptionError(
+            f"{record.name} has a fixed size; --downsample-ratio is for recurrent models"
+        )
     fields: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in record.params.items()
     }

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError
-from vmatte.runtimes import Runtime
+from vmatte.runtimes import Runtime, Tensor
 
 S = TypeVar("S")
 
@@ -62,6 +62,12 @@ def alpha_of(values: NDArray[np.float32], model: str) -> NDArray[np.float32]:
             "--provider"
         )
     return np.ascontiguousarray(np.clip(values, 0, 1))
+
+
+def to_nchw(rgb: NDArray[np.uint8], dtype: np.dtype[np.generic]) -> Tensor:
+    """Return [1, 3, h, w] in 0..1."""
+    planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None])
+    return planes.astype(dtype) * np.array(1 / 255, dtype)
 
 
 class Matter(Protocol[S]):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError, ModelError
-from vmatte.matting.base import Engine, Matte, alpha_of
+from vmatte.matting.base import Engine, Matte, alpha_of, to_nchw
 from vmatte.runtimes import RuntimeOptions, Tensor, load_runtime
 
 RvmState = tuple[Tensor, ...]
@@ -74,12 +74,6 @@ class RvmMatter:
     def close(self) -> None:
         """Free the network."""
         self._runtime.close()
-
-
-def to_nchw(rgb: NDArray[np.uint8], dtype: np.dtype[np.generic]) -> Tensor:
-    """Return [1, 3, h, w] in 0..1."""
-    planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None])
-    return planes.astype(dtype) * np.array(1 / 255, dtype)
 
 
 def base_size_graph(path: Path) -> bytes:

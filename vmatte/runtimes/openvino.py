@@ -79,7 +79,10 @@ class OpenVinoRuntime:
             # Core.read_model would also try other formats, and complain of each on stderr.
             reader = ov.frontend.FrontEndManager().load_by_framework("onnx")
             given = io.BytesIO(model) if isinstance(model, bytes) else str(model)
-            graph = reader.convert(reader.load(given))
+            loaded = reader.load(given)
+            # Of the compiled graph's tensors get_any_name may tell an inner name.
+            self.outputs = tuple(place.get_names()[0] for place in loaded.get_outputs())
+            graph = reader.convert(loaded)
         except Exception as e:
             raise ModelError(f"OpenVINO cannot load the network: {e}") from e
         if not graph.inputs or not graph.outputs:
@@ -109,7 +112,6 @@ class OpenVinoRuntime:
                 for i in self._compiled.inputs
             }
         )
-        self.outputs = tuple(o.get_any_name() for o in self._compiled.outputs)
         self._request = self._compiled.create_infer_request()
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
