@@ -7,7 +7,8 @@ The tree::
     ├─ InputError (ValueError)                 a source cannot be used
     │  ├─ InputNotFoundError (FileNotFoundError)
     │  ├─ UnsupportedMediaError                readable, but not a thing that can be matted
-    │  └─ DamagedMediaError                    broken or incomplete
+    │  ├─ DamagedMediaError                    broken or incomplete
+    │  └─ SourceLostError (ConnectionError)    a live source was there and is gone; may come back
     ├─ OutputError (OSError)                   a sink cannot be used
     │  ├─ OutputExistsError (FileExistsError)
     │  ├─ UnsupportedOutputError (ValueError)  no such codec, or it lacks what was asked for
@@ -52,6 +53,10 @@ class UnsupportedMediaError(InputError):
 
 class DamagedMediaError(InputError):
     """The input is broken or ends early."""
+
+
+class SourceLostError(InputError, ConnectionError):
+    """A live source ended, was unplugged, or gave no frame for too long; open it again."""
 
 
 class OutputError(VmatteError, OSError):

@@ -10,9 +10,20 @@ from vmatte.errors import InputError, OptionError, mask, reading
 from vmatte.sources.base import FrameSource
 from vmatte.sources.file import FileSource
 from vmatte.sources.images import ImagesSource, find_images
-from vmatte.sources.synthetic import SyntheticSource
+from vmatte.sources.live import LiveInput, open_live
+from vmatte.sources.paced import PacedSource
+from vmatte.sources.synthetic import SyntheticSource, parse_synthetic
 
-__all__ = ["FileSource", "FrameSource", "ImagesSource", "SyntheticSource", "open_source"]
+__all__ = [
+    "FileSource",
+    "FrameSource",
+    "ImagesSource",
+    "LiveInput",
+    "PacedSource",
+    "SyntheticSource",
+    "open_live",
+    "open_source",
+]
 
 
 def open_source(
@@ -26,8 +37,8 @@ def open_source(
     """Open whatever ``name`` names.
 
     A media file, a picture, a folder or pattern of images, ``-`` (YUV4MPEG2 on standard input), or
-    ``synthetic:``. start, end: seconds. rate: of images, frames per second. salvage: use what is
-    left of a damaged file. Raises InputError and its subclasses.
+    ``synthetic:[WxH][@RATE][+marker]``. start, end: seconds. rate: of images, frames per second.
+    salvage: use what is left of a damaged file. Raises InputError and its subclasses.
     """
     if start is not None and end is not None and end <= start:
         raise OptionError(f"the end, {end} s, must lie after the start, {start} s")
@@ -47,8 +58,8 @@ def open_source(
                     "--start and --end cut files, not images: name fewer images instead"
                 )
             return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
-    if name == "synthetic:":
-        return SyntheticSource()
+    if name.startswith("synthetic:"):
+        return SyntheticSource(**parse_synthetic(name))
     if name == "-":
         return _piped(start, end, salvage)
     return FileSource(name, start=start, end=end, salvage=salvage)
