@@ -216,11 +216,12 @@ def test_verify_and_path_and_list(user: User) -> None:
     user.register()
     code, out, err = user.run("path", "tiny")
     assert (code, out) == (1, "") and "run: vmatte models pull tiny" in err
-    assert user.run("verify") == (0, "no model is on this machine\n", "")
+    code, bundled, _ = user.run("verify")
+    assert code == 0 and bundled.startswith("vmatte: ok, ") and len(bundled.splitlines()) == 1
     assert user.run("verify", "tiny")[0] == 1
     file = user.models / "tiny.onnx"
     file.write_bytes(CONTENT)
-    assert user.run("verify") == (0, f"tiny: ok, {file}\n", "")
+    assert user.run("verify") == (0, f"{bundled}tiny: ok, {file}\n", "")
     assert user.run("path", "tiny") == (0, f"{file}\n", "")
     before = file.stat()
     file.write_bytes(CONTENT[::-1])
@@ -232,7 +233,8 @@ def test_verify_and_path_and_list(user: User) -> None:
     file.write_bytes(CONTENT[:9])
     rows = {row["name"]: row for row in json.loads(user.run("list", "--json")[1])}
     assert rows["tiny"]["state"] == "damaged" and rows["tiny"]["path"] == str(file)
-    assert rows["u2net"]["state"] == "download" and rows["u2net"]["default"] is True
+    assert rows["vmatte"]["state"] == "here" and rows["vmatte"]["default"] is True
+    assert rows["u2net"]["state"] == "download" and rows["u2net"]["default"] is False
     assert rows["mediapipe_selfie"]["state"] == "import"
     assert rows["rvm_mobilenetv3"]["aliases"] == ["rvm"]
     assert "GPL" in rows["rvm_mobilenetv3"]["licence"]

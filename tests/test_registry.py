@@ -140,7 +140,7 @@ def test_wrong_record_is_named(tmp_path: Path, old: str, new: str, expected: str
     [
         ("u2nt", "did you mean u2net"),
         ("RVM", "did you mean rvm"),
-        ("zzzzzz", "there are rvm_mobilenetv3, "),
+        ("zzzzzz", "there are vmatte, rvm_mobilenetv3, "),
         ("folder/u2net", "vmatte models import folder/u2net"),
         ("mine.onnx", "vmatte models import mine.onnx"),
     ],

@@ -42,7 +42,7 @@ def tiny_onnx(tmp_path: Path) -> Path:
 
 def test_import_makes_a_model_of_ones_own(places: Places, tiny_onnx: Path) -> None:
     store = Store(places)
-    with pytest.raises(OptionError, match=r"--family, one of: rvm, u2net"):
+    with pytest.raises(OptionError, match=r"--family, one of: convgru, rvm, u2net"):
         import_model(tiny_onnx, load_registry(places), store)
     with pytest.raises(OptionError, match="'My net' cannot name a model"):
         import_model(tiny_onnx, load_registry(places), store, family="u2net")

@@ -101,8 +101,6 @@ def verify(places: Places, names: tuple[str, ...]) -> None:
     records = [registry.get(name) for name in names or registry.names()]
     if not names:
         records = [r for r in records if store.locate(r) is not None]
-        if not records:
-            click.echo("no model is on this machine")
     bad: list[HashMismatchError | ModelUnavailableError] = []
     for record in records:
         try:
