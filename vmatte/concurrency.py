@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -64,3 +65,98 @@ class Channel(Generic[T]):
                 item = self._items.popleft()
                 self._changed.notify_all()
             yield item
+
+
+class Newest(Generic[T]):
+    """A box between two threads that keeps the newest items and counts what it drops for them.
+
+    Live pictures go through it: the sender never waits.
+    """
+
+    def __init__(self, size: int = 1) -> None:
+        """Keep at most ``size`` items."""
+        self._items: deque[T] = deque()
+        self._size = size
+        self._changed = threading.Condition()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, item: T) -> None:
+        """Send; the oldest goes where there is no room. Nothing arrives after ``close``."""
+        with self._changed:
+            if self._closed:
+                return
+            if len(self._items) == self._size:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> T | None:
+        """Return the oldest item kept, or None after ``timeout`` seconds or at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout)
+            return self._items.popleft() if self._items else None
+
+    def clear(self) -> None:
+        """Forget what is kept, uncounted."""
+        with self._changed:
+            self._items.clear()
+
+    def close(self) -> None:
+        """End: what is kept still arrives."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        """Receive until the end."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._closed)
+                if not self._items:
+                    return
+                item = self._items.popleft()
+            yield item
+
+
+class Calls:
+    """Functions that other threads want done by one thread, between two pieces of its work."""
+
+    def __init__(self) -> None:
+        """Nobody serves yet: calls are made at once, by the caller."""
+        self._waiting: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._lock = threading.RLock()
+        self._server: int | None = None
+
+    def post(self, function: Callable[[], T]) -> "Future[T]":
+        """Have ``function`` called by the serving thread, or here and now where nobody serves."""
+        done: Future[T] = Future()
+        with self._lock:
+            self._waiting.append((function, done))
+            if self._server in (None, threading.get_ident()):
+                self.serve()
+        return done
+
+    def begin(self) -> None:
+        """Serve, from now on, in the present thread."""
+        with self._lock:
+            self._server = threading.get_ident()
+
+    def serve(self) -> None:
+        """Do what waits."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                function, done = self._waiting.popleft()
+            try:
+                done.set_result(function())
+            except BaseException as e:
+                done.set_exception(e)
+
+    def end(self) -> None:
+        """Serve no more: what waits is done now, what comes is done by its caller."""
+        with self._lock:
+            self.serve()
+            self._server = None

@@ -25,9 +25,9 @@ class FunctionMatter:
         self._size = size
         self.engine = Engine(model="function", runtime="python", provider="cpu", precision="fp32")
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size given, or the frame's."""
-        return self._size or (width, height)
+    def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
+        """Return the size given, or the frame's times ``share``."""
+        return self._size or (max(1, round(width * share)), max(1, round(height * share)))
 
     def start(self, width: int, height: int) -> int:
         """Return 0."""

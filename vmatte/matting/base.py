@@ -78,8 +78,11 @@ class Matter(Protocol[S]):
         """What really runs."""
         ...
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return (width, height) of the RGB picture that ``step`` wants for such a frame."""
+    def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
+        """Return (width, height) of the RGB picture that ``step`` wants for such a frame.
+
+        share: of the usual sides, at most 1, for speed; families of a fixed size ignore it.
+        """
         ...
 
     def start(self, width: int, height: int) -> S:

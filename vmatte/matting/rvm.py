@@ -43,9 +43,9 @@ class RvmMatter:
         self._type = self._runtime.inputs["src"].dtype
         self.engine = Engine.of(name, self._runtime)
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the frame's size times the downsample ratio."""
-        ratio = self._ratio or min(_BASE / max(width, height), 1.0)
+    def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
+        """Return the frame's size times the downsample ratio, times ``share``."""
+        ratio = (self._ratio or min(_BASE / max(width, height), 1.0)) * share
         return max(1, round(width * ratio)), max(1, round(height * ratio))
 
     def start(self, width: int, height: int) -> RvmState:

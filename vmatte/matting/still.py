@@ -81,7 +81,7 @@ class StillMatter:
         self._bias = (*(-m / s for m, s in zip(spec.mean, spec.std, strict=True)), 0.0)
         self.engine = Engine.of(name, self._runtime)
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
+    def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
         """Return the network's own size: these networks were trained on squeezed pictures."""
         return self._spec.size
 

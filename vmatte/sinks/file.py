@@ -29,6 +29,8 @@ class FileSink:
     ``notes`` tells, once it is open, what was done that the user may not expect.
     """
 
+    recording = True
+
     def __init__(
         self,
         path: str,

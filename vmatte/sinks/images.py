@@ -43,6 +43,8 @@ class ImagesSink:
     A sequence is written to a temporary folder and moved into place when whole.
     """
 
+    recording = True
+
     def __init__(self, path: str, *, overwrite: bool = False) -> None:
         """Write to ``path``, a pattern or a single name."""
         self.name = path

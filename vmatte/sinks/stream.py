@@ -29,7 +29,7 @@ _CODEC = Codec(
 class StreamSink:
     """YUV4MPEG2 on a byte stream, for another program to read. See Sink."""
 
-    name = "standard output"
+    name, recording = "standard output", True
 
     def __init__(self, file: BinaryIO) -> None:
         """Write to ``file``, which stays open."""
