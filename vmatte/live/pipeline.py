@@ -161,7 +161,8 @@ class LivePipeline:
         warm(matter, self.feed.info, self._scale)
 
         def swap() -> Matter[Any] | None:
-            before, self._matter = self._matter, matter
+            before: Matter[Any] | None = self._matter
+            self._matter = matter
             if self._inference is not None:
                 self._inference.replace(matter)
             if before is self._owned:
