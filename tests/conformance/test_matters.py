@@ -149,6 +149,21 @@ def test_any_size_and_shape_of_frame(case: Case, make: Build) -> None:
 
 
 @every
+def test_a_share_of_the_working_size(case: Case, make: Build) -> None:
+    """A live run takes less where it is too slow; only what has a fixed size does not follow."""
+    matter = make(case)
+    w, h = matter.working_size(1280, 720)
+    assert matter.working_size(1280, 720, 1.0) == (w, h)
+    small = matter.working_size(1280, 720, 0.5)
+    if case.family not in RECURRENT:
+        assert small == (w, h)
+        return
+    assert abs(small[0] - w / 2) <= 1 and abs(small[1] - h / 2) <= 1
+    rgb = picture(small)
+    check(matter.step(rgb, matter.start(*small))[0], rgb)
+
+
+@every
 def test_constant_pictures_and_engine(case: Case, make: Build) -> None:
     matter = make(case)
     w, h = matter.working_size(128, 96)

@@ -94,6 +94,18 @@ class Feed:
         return self._source_info or self.info
 
     @property
+    def source(self) -> FrameSource | None:
+        """The source that is open now, if one is; a played file takes ``seek`` and ``pause``."""
+        connection = self._connection
+        return connection.source if connection else None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the source was told to pause, so that no frame is expected."""
+        connection = self._connection
+        return connection is not None and connection.stands
+
+    @property
     def dropped(self) -> int:
         """Frames that a newer one replaced before they were taken."""
         return self._box.dropped
@@ -124,7 +136,8 @@ class Feed:
             connection = self._connection
             if connection is None or not connection.frames:
                 return "lost" if self.captured else "connecting"
-            return "stalled" if self._clock() - connection.last > self._patience() else "live"
+            silence = 0.0 if connection.stands else self._clock() - connection.last
+            return "stalled" if silence > self._patience() else "live"
 
     def open(self) -> StreamInfo:
         """Make the first connection; return what all frames will look like.
@@ -175,6 +188,8 @@ class Feed:
             elif not connection.frames:
                 if now - connection.last > self._opening:
                     self._lose(connection, f"no frame within {self._opening:g} s")
+            elif connection.stands:
+                connection.last = now
             else:
                 silence = now - connection.last
                 if silence > self._patience() and not connection.stalled:
@@ -284,6 +299,7 @@ class Feed:
             connection.frames += 1
             connection.last, connection.stalled = at, False
             self.captured += 1
+            self._source_info = info
             frame = replace(frame, pts=pts, time_base=TIME_BASE, segment=self._segment)
             self._box.put(Captured(frame, at))
             return True
@@ -301,10 +317,16 @@ class Feed:
 class _Connection:
     """One try: opens the source, brings its frames, closes it, all in one thread."""
 
+    @property
+    def stands(self) -> bool:
+        """Whether the source was told to pause, as a played file can be."""
+        return bool(getattr(self.source, "paused", False))
+
     def __init__(self, feed: Feed, open: Callable[[], FrameSource], now: float) -> None:
         self.opened = self.ended = self.stalled = False
         self.frames, self.last = 0, now
         self.failure: BaseException | None = None
+        self.source: FrameSource | None = None
         self._feed, self._open = feed, open
         # A daemon: a read that never comes back must not keep the process alive.
         self.thread = threading.Thread(target=self._run, name="vmatte-feed", daemon=True)
@@ -314,14 +336,15 @@ class _Connection:
         error: BaseException | None = None
         try:
             source = self._open()
-            info = source.info
-            if self._feed._opened(self, info):
+            self.source = source
+            if self._feed._opened(self, source.info):
                 for frame in source:
-                    if not self._feed._arrived(self, frame, info):
+                    if not self._feed._arrived(self, frame, source.info):
                         break
         except BaseException as e:
             error = e
         finally:
+            self.source = None
             if source is not None:
                 with contextlib.suppress(Exception):
                     source.close()

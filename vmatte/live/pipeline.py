@@ -331,6 +331,8 @@ class LivePipeline:
             return "error"
         if not self._composed_at:
             return "starting"
+        if self.feed.stands:
+            return "live"
         patience = max(_HANGS, 3 * (self._inference.busy + self._compose_busy))
         return "stalled" if now - self._composed_at > patience else "live"
 

@@ -50,9 +50,9 @@ class ConvGruMatter:
         self._type = inputs["src"].dtype
         self.engine = Engine.of(name, self._runtime)
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the frame's size, its longer side brought down to ``longest``."""
-        ratio = self._ratio or min(self._longest / max(width, height), 1.0)
+    def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
+        """Return the frame's size, its longer side brought down to ``longest``, times ``share``."""
+        ratio = (self._ratio or min(self._longest / max(width, height), 1.0)) * share
         return max(1, round(width * ratio)), max(1, round(height * ratio))
 
     def start(self, width: int, height: int) -> ConvGruState:
