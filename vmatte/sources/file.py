@@ -11,22 +11,13 @@ from typing import BinaryIO
 import av
 import av.container
 import av.error
-from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from vmatte.colour import UNSUPPORTED, Colour
+from vmatte.colour import Colour
 from vmatte.errors import DamagedMediaError, UnsupportedMediaError, mask, reading
 from vmatte.frames import Frame, StreamInfo
-from vmatte.pixels import nearest
-from vmatte.sources.filters import filter_graph, upright
-
-MIN_SIDE = 16
-"""Pixels; anything smaller has no picture to matte."""
-MAX_PIXELS = 1 << 27
-"""134 million, a little more than 16K; beyond it one frame alone takes gigabytes."""
-
-_DEINTERLACED = "deinterlaced"
+from vmatte.sources.filters import DEINTERLACED, Upright, check_size, shape_of
 
 _GAP = 1.0
 """Seconds without a frame after which temporal state is not carried over."""
@@ -61,8 +52,9 @@ class FileSource:
         with reading(self.name):
             self._container = av.open(file, "r", format=format, metadata_errors="replace")
         try:
-            self._stream = self._pick()
-            self._graph: Graph | None = None
+            self._stream = pick_video(self.name, self._container)
+            self._stream.thread_type = "AUTO"
+            self._upright: Upright | None = None
             self._pictures = self._decode()
             with reading(self.name):
                 first = next(self._pictures, None)
@@ -74,30 +66,14 @@ class FileSource:
                     + "; try to play it, or give another file"
                 )
             self._first: av.VideoFrame | None = first
-            self._read_first(first)
+            assert self._stream.time_base is not None
+            self._upright = Upright(self.name, first, self._stream.time_base)
+            self._last_shape = self._upright.shape
+            self._scaler = VideoReformatter()
             self.info = self._describe(first, file if isinstance(file, str) else None)
         except BaseException:
             self.close()
             raise
-
-    def _pick(self) -> VideoStream:
-        videos = [
-            s
-            for s in self._container.streams.video
-            if not s.disposition & av.stream.Disposition.attached_pic
-        ]
-        # 'tty' is FFmpeg's reader of text art: it takes any text for a video.
-        if not videos or self._container.format.name == "tty":
-            kinds = ", ".join(sorted({s.type for s in self._container.streams})) or "nothing"
-            raise UnsupportedMediaError(
-                f"{self.name}: holds no video, only {kinds}; give a video or a picture"
-            )
-        stream = videos[0]
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width and height:  # Else decoding tells it.
-            check_size(self.name, width, height)
-        stream.thread_type = "AUTO"
-        return stream
 
     def _decode(self) -> Generator[av.VideoFrame]:
         """Yield decoded pictures, before filtering; skip and count the damaged ones."""
@@ -147,41 +123,6 @@ class FileSource:
                 )
             self.info = replace(self.info, notes=(*self.info.notes, fact))
 
-    def _read_first(self, picture: av.VideoFrame) -> None:
-        """Set up what the first picture tells: the filters that make all pictures upright."""
-        check_size(self.name, picture.width, picture.height)
-        self._native = nearest(picture.format.name)
-        matrix = Colour.of(picture).matrix
-        if matrix in UNSUPPORTED and not (self._native.rgb or self._native.gray):
-            raise UnsupportedMediaError(
-                f"{self.name}: its colours are coded as {UNSUPPORTED[matrix]}, which vmatte cannot "
-                "convert; convert it to BT.709 or BT.2020 first"
-            )
-        self._turn, self.rotation = upright(picture)
-        self._interlaced = bool(picture.interlaced_frame)
-        self._graph = self._filters(picture)
-        self._shape = self._last_shape = (picture.width, picture.height, picture.format.name)
-        self._scaler = VideoReformatter()
-
-    def _filters(self, picture: av.VideoFrame) -> Graph | None:
-        """Return what makes such pictures upright, whole and native; None where they are."""
-        filters = []
-        if self._interlaced:
-            filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
-        filters += self._turn
-        if not filters and self._native.name == picture.format.name.replace("yuvj", "yuv"):
-            return None
-        filters.append(("format", self._format_after(picture)))
-        assert self._stream.time_base is not None
-        return filter_graph(picture, self._stream.time_base, filters)
-
-    def _format_after(self, picture: av.VideoFrame) -> str:
-        native = self._native
-        if native.shift_x != native.shift_y and self.rotation % 180:
-            # Turned by 90 degrees, 4:2:2 would become 4:4:0, which no encoder takes.
-            return native.name.replace("yuv422", "yuv444").replace("yuv411", "yuv444")
-        return picture.format.name if picture.format.name.startswith("yuvj") else native.name
-
     def _upright_pictures(self) -> Iterator[av.VideoFrame]:
         pictures = self._pictures
         first, self._first = self._first, None
@@ -192,47 +133,31 @@ class FileSource:
         yield from self._filtered(None)
 
     def _filtered(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        # Kept here: the source may be closed while this generator waits.
+        upright = self._upright
+        if upright is None:
+            return
         if picture is not None:
-            shape = picture.width, picture.height, picture.format.name
+            shape = shape_of(picture)
             self._changed |= shape != self._last_shape
             self._last_shape = shape
-            if shape != self._shape:
+            if shape != upright.shape:
                 time = picture.pts, picture.time_base
-                picture = self._scaler.reformat(picture, *self._shape)
+                picture = self._scaler.reformat(picture, *upright.shape)
                 picture.pts, picture.time_base = time
-            elif picture.interlaced_frame and not self._interlaced:
-                # Broadcasts mix film and video.
-                yield from self._filtered(None)
-                self._interlaced = True
-                self._graph = self._filters(picture)
-                notes = (*self.info.notes, _DEINTERLACED)
-                self.info = replace(self.info, deinterlaced=True, notes=notes)
-        # Kept here: the source may be closed while this generator waits.
-        graph = self._graph
-        if graph is None:
-            if picture is not None:
-                yield picture
-            return
-        graph.vpush(picture)
-        while True:
-            try:
-                yield graph.vpull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
+        yield from upright.push(picture)
+        if upright.interlaced and not self.info.deinterlaced:
+            notes = (*self.info.notes, DEINTERLACED)
+            self.info = replace(self.info, deinterlaced=True, notes=notes)
 
     def _describe(self, picture: av.VideoFrame, path: str | None) -> StreamInfo:
         stream, container = self._stream, self._container
-        turned = self.rotation % 180 == 90
-        width, height = picture.width, picture.height
+        upright = self._upright
+        assert upright is not None
         sar = stream.sample_aspect_ratio
-        if turned:
-            width, height = height, width
+        if upright.rotation % 180 == 90:
             sar = 1 / sar if sar else sar
-        notes = []
-        if self.rotation or self._turn:
-            notes.append(f"turned upright by {self.rotation} degrees")
-        if self._interlaced:
-            notes.append(_DEINTERLACED)
+        notes = [*upright.notes]
         if any(c.is_alpha for c in picture.format.components):
             notes.append("its own transparency is ignored")
         assert stream.time_base is not None
@@ -257,9 +182,9 @@ class FileSource:
             carried = False
             notes.append("sound and the like left out: a pipe can be read only once")
         return StreamInfo(
-            width=width,
-            height=height,
-            format=nearest(self._format_after(picture)),
+            width=upright.size[0],
+            height=upright.size[1],
+            format=upright.format,
             colour=Colour.of(picture),
             time_base=self._time_base,
             rate=Fraction(rate) if rate else None,
@@ -267,8 +192,8 @@ class FileSource:
             frames=1 if still else frames,
             duration=duration,
             still=still,
-            rotation=self.rotation,
-            deinterlaced=self._interlaced,
+            rotation=upright.rotation,
+            deinterlaced=upright.interlaced,
             container=path if carried else None,
             start=None if self._start is None else float(self._start),
             end=None if self._end is None else float(self._end),
@@ -321,7 +246,7 @@ class FileSource:
         """Close the file."""
         if hasattr(self, "_pictures"):
             self._pictures.close()
-        self._first = self._graph = None
+        self._first = self._upright = None
         self._container.close()
 
 
@@ -330,10 +255,19 @@ def exact(seconds: float | None) -> Fraction | None:
     return None if seconds is None else Fraction(seconds).limit_denominator(10**6)
 
 
-def check_size(name: str, width: int, height: int) -> None:
-    """Raise UnsupportedMediaError where a picture is too small or too large to be matted."""
-    if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+def pick_video(name: str, container: av.container.InputContainer) -> VideoStream:
+    """Return the video stream that is meant. Raises UnsupportedMediaError where there is none."""
+    videos = [
+        s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
+    ]
+    # 'tty' is FFmpeg's reader of text art: it takes any text for a video.
+    if not videos or container.format.name == "tty":
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
         raise UnsupportedMediaError(
-            f"{name}: its picture is {width}x{height}; expected at least {MIN_SIDE} pixels a side "
-            f"and at most {MAX_PIXELS // 10**6} million in all; scale it first"
+            f"{name}: holds no video, only {kinds}; give a video or a picture"
         )
+    stream = videos[0]
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width and height:  # Else decoding tells it.
+        check_size(name, width, height)
+    return stream
