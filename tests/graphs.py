@@ -172,6 +172,64 @@ def pphumanseg(path: Path) -> Path:
     return b.save(path, [value("x", [1, 3, 192, 192])], [value("y", [1, 2, 192, 192])])
 
 
+def _logit(b: Builder, share: str) -> str:
+    """Undo a sigmoid; 0 and 1 become 1e-4 away from them."""
+    inside = b.add("Clip", share, b.constant(1e-4), b.constant(1 - 1e-4))
+    return b.add("Log", b.add("Div", inside, b.add("Sub", b.constant(1), inside)))
+
+
+def modnet(path: Path) -> Path:
+    """Write a stand-in for MODNet: any size, alpha = brightness."""
+    b = Builder()
+    gray = b.conv("input", np.full((1, 3, 1, 1), 0.5 / 3))
+    b.add("Add", gray, b.constant(0.5), out="output")
+    sides = ["b", "h", "w"]
+    return b.save(
+        path,
+        [value("input", [sides[0], 3, *sides[1:]])],
+        [value("output", [sides[0], 1, *sides[1:]])],
+    )
+
+
+def birefnet(path: Path) -> Path:
+    """Write a stand-in for BiRefNet: 1024 x 1024, logits."""
+    b = Builder()
+    gray = b.conv("input_image", np.full((1, 3, 1, 1), 0.226 / 3))
+    logit = _logit(b, b.add("Add", gray, b.constant(0.449)))
+    b.add("Identity", logit, out="output_image")
+    shape = [1, 1, 1024, 1024]
+    return b.save(path, [value("input_image", [1, 3, 1024, 1024])], [value("output_image", shape)])
+
+
+def deeplab(path: Path) -> Path:
+    """Write a stand-in for DeepLabV3: NHWC, 21 logits.
+
+    Probabilities: brightness for a person (15); the rest of it three parts cat (8), one dog (12).
+    """
+    b = Builder()
+    mean = b.add("ReduceMean", "sub_7", axes=[3], keepdims=1)
+    gray = b.add("Add", b.add("Mul", mean, b.constant(0.5)), b.constant(0.5))
+    person = b.add("Clip", gray, b.constant(1e-4), b.constant(1 - 1e-4))
+    rest = b.add("Sub", b.constant(1), person)
+    none = b.add("Mul", rest, b.constant(1e-6))
+    shares = [none] * 21
+    shares[15] = person
+    shares[8], shares[12] = (b.add("Mul", rest, b.constant(n)) for n in (0.75, 0.25))
+    b.add("Log", b.add("Concat", *shares, axis=3), out="ResizeBilinear_3")
+    shape = [1, 257, 257, 21]
+    return b.save(path, [value("sub_7", [1, 257, 257, 3])], [value("ResizeBilinear_3", shape)])
+
+
+def deeplab_human(path: Path) -> Path:
+    """Write a stand-in for the people-only DeepLabV3+: NCHW, two logits."""
+    b = Builder()
+    gray = b.conv("input:0", np.full((1, 3, 1, 1), 0.5 / 3))
+    person = _logit(b, b.add("Add", gray, b.constant(0.5)))
+    b.add("Concat", b.add("Mul", person, b.constant(0)), person, axis=1, out="transpose:0")
+    shape = [1, 2, 513, 513]
+    return b.save(path, [value("input:0", [1, 3, 513, 513])], [value("transpose:0", shape)])
+
+
 def plain(path: Path, *, broken: bool = False) -> Path:
     """Write y = 2x over any [n, 3]; ``broken``: loads, but runs for n = 5 alone."""
     b = Builder()

@@ -10,7 +10,8 @@ import pytest
 PUBLIC = {
     "vmatte.runtimes": "Precision Runtime RuntimeName RuntimeOptions Tensor TensorSpec "
     "load_runtime",
-    "vmatte.matting": "Engine Matte Matter MatterOptions build_matter load_matter",
+    "vmatte.matting": "Engine Matte Matter MatterOptions build_matter expect_licence load_matter "
+    "try_out",
     "vmatte.registry": "ModelRecord Places Progress Registry Store ensure_model find_model "
     "find_places load_registry",
 }

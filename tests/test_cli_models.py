@@ -10,11 +10,13 @@ import sys
 import tarfile
 import threading
 import time
+import tomllib
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import graphs
 import pytest
 from file_server import serving
 
@@ -239,7 +241,9 @@ def test_verify_and_path_and_list(user: User) -> None:
     assert rows["rvm_mobilenetv3"]["aliases"] == ["rvm"]
     assert "GPL" in rows["rvm_mobilenetv3"]["licence"]
     lines = user.run("list")[1].splitlines()
-    assert f"tiny\tu2net\tMIT\t{len(CONTENT)}\tdamaged\t{file}" in lines
+    assert f"tiny\tu2net\tMIT\t{len(CONTENT)}\tdamaged\t{file}\t" in lines
+    assert any(x.startswith("u2net\t") and x.endswith("\tdefault") for x in lines)
+    assert any(x.startswith("modnet_photographic\t") and x.endswith("\tmodnet") for x in lines)
     user.make_wheel()
     assert user.run("pull", "tiny")[0] == 0
     assert hash_file(file) == SHA256, "pull mends what is damaged"
@@ -271,6 +275,26 @@ def test_import(user: User, shared: Callable[[str], Path]) -> None:
     assert code == 1 and "HashMismatchError: pphumanseg is taken by a file with sha256" in err
     code, _, err = user.run("import", str(file), "--param", "x")
     assert code == 1 and "OptionError: --param is 'x', expected KEY=VALUE" in err
+
+
+def test_import_runs_the_file_once(user: User, tmp_path: Path) -> None:
+    file = graphs.pphumanseg(tmp_path / "net.onnx")
+    for words in (("--family", "u2net"), ("--family", "rvm"), ("--family", "still", "--channel=2")):
+        code, out, err = user.run("import", str(file), *words)
+        assert (code, out) == (1, "") and f"family {words[1]}: " in err
+        assert ".import" not in err, "the user knows the file by its own name"
+    assert user.left() == {"import.lock"}
+    numbers = ("--size=192x192", "--mean=.5,.5,.5", "--std=.5,.5,.5", "--channel=0,1")
+    numbers += ("--layout=nchw", "--activation=none")
+    code, _, err = user.run("import", str(file), "--family", "still", *numbers)
+    assert code == 0, err
+    written = tomllib.loads((user.models / "net.toml").read_text())["models"]["net"]["params"]
+    assert written == {
+        **{"size": [192, 192], "mean": [0.5] * 3, "std": [0.5] * 3},
+        **{"channel": [0, 1], "layout": "nchw", "activation": "none"},
+    }
+    for wrong in ("--size=192", "--mean=1,2", "--channel=a"):
+        assert user.run("import", str(file), "--family", "still", wrong)[0] == 2
 
 
 def test_interrupted_pull_is_resumed(user: User) -> None:

@@ -11,10 +11,11 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from vmatte.errors import InferenceError, ModelError, OptionError
+from vmatte.errors import InferenceError, ModelError, ModelUnavailableError, OptionError
 from vmatte.frames import from_array
-from vmatte.matting import Matter, MatterOptions, build_matter
+from vmatte.matting import Matter, MatterOptions, build_matter, load_matter, try_out
 from vmatte.matting.graph import cut, first_convolution
+from vmatte.matting.modnet import modnet_size
 from vmatte.matting.rvm import base_size_graph
 from vmatte.refine import RefineOptions, refine
 from vmatte.registry import ModelRecord, find_places, load_registry
@@ -60,8 +61,11 @@ def own(family: str, **params: Any) -> ModelRecord:
 @pytest.mark.parametrize(
     "wrong",
     [
-        own("u2net"),
         own("u2net", size=[320], mean=[0, 0, 0]),
+        own("u2net", size=[320.5, 320]),
+        own("u2net", size=[320, 320], channel=[]),
+        own("u2net", size=[320, 320], channel=[0, "a"]),
+        own("u2net", size=[320, 320], activation="relu"),
         own("u2net", size=[320, 320], std=[1, 1, 0]),
         own("u2net", size=[320, 320], layout="hwc"),
         own("u2net", size=[320, 320], channel=-1),
@@ -113,7 +117,7 @@ def test_ratio_is_for_rvm(tmp_path: Path) -> None:
     for size, wanted in {(1920, 1080): (512, 288), (512, 300): (512, 300), (99, 7): (99, 7),
                          (1080, 1920): (288, 512), (100000, 16): (512, 1)}.items():  # fmt: skip
         assert whole.working_size(*size) == wanted
-    with pytest.raises(OptionError, match="fixed size"):
+    with pytest.raises(OptionError, match="a size of its own"):
         build_matter(record("u2netp"), graphs.u2net(tmp_path / "u.onnx"), half)
     for ratio in (0, 1.01, -1):
         with pytest.raises(OptionError, match="ratio"):
@@ -179,3 +183,76 @@ def test_cut_and_refined_equals_the_whole_real_graph(shared: Callable[[str], Pat
     difference = np.abs(full.values() - alpha)
     assert alpha.max() > 0.99 and alpha.min() < 0.01
     assert difference.mean() < 0.003 and (difference > 0.1).mean() < 0.005
+
+
+def test_the_size_rule_of_modnet() -> None:
+    """The published rule, by hand: its own inference script gives these."""
+    for size, wanted in {
+        (512, 512): (512, 512),
+        (1920, 1080): (896, 512),  # 910.2 cut to 28 blocks
+        (1080, 1920): (512, 896),
+        (640, 480): (640, 480),  # on both sides of 512: not scaled
+        (641, 483): (640, 480),
+        (300, 200): (768, 512),
+        (4000, 3000): (672, 512),
+        (513, 513): (512, 512),
+        (511, 511): (512, 512),
+        (1, 1): (512, 512),
+        # Ours: neither nothing nor gigabytes.
+        (4000, 30): (2048, 32),
+        (400, 16): (2048, 64),
+        (18, 900): (32, 896),
+    }.items():
+        assert modnet_size(*size) == wanted, size
+        assert modnet_size(*size[::-1]) == wanted[::-1]
+    assert modnet_size(1920, 1080, 0.5) == (448, 256)
+
+
+def test_classes_are_summed(tmp_path: Path) -> None:
+    """The stand-in: brightness is a person; of the rest a cat has three quarters, a dog one."""
+    path = graphs.deeplab(tmp_path / "d.onnx")
+    rgb = np.full((257, 257, 3), 51, np.uint8)
+
+    def alpha(*classes: str) -> float:
+        options = MatterOptions(runtime=FP32, classes=classes)
+        matter = build_matter(record("deeplab"), path, options)
+        got = matter.step(rgb, None)[0].alpha
+        assert got.max() - got.min() < 1e-5
+        return float(got[0, 0])
+
+    assert alpha() == alpha("person") == pytest.approx(0.2, abs=1e-4)
+    assert alpha("cat") == pytest.approx(0.6, abs=1e-4)
+    assert alpha("dog", "person") == pytest.approx(0.4, abs=1e-4)
+    assert alpha("cat", "dog", "person") == pytest.approx(1, abs=1e-4)
+    with pytest.raises(OptionError, match=r"knows no class 'kat'; expected background, .*cat"):
+        alpha("kat")
+    with pytest.raises(OptionError, match="does not tell classes apart"):
+        build_matter(record("u2netp"), path, MatterOptions(classes=("cat",)))
+
+
+def test_the_size_of_a_network_of_the_users_own(tmp_path: Path) -> None:
+    """Read from the graph; where the graph takes any, it must be told."""
+    matter = load(graphs.u2net(tmp_path / "u.onnx"), own("still"))
+    assert matter.working_size(9, 9) == (320, 320)
+    path = graphs.modnet(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"\?x3x\?x\?, of any size; .* --size WxH"):
+        load(path, own("still"))
+    numbers = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    matter = load(path, own("still", size=[96, 64], **numbers))
+    rgb = np.full((64, 96, 3), 102, np.uint8)
+    np.testing.assert_allclose(matter.step(rgb, None)[0].alpha, 0.4, atol=1e-5)
+
+
+def test_a_file_is_tried_out(tmp_path: Path) -> None:
+    """What can only be seen by running it: too few channels."""
+    path = graphs.u2net(tmp_path / "u.onnx")
+    try_out(own("u2net", size=[320, 320]), path)
+    for wrong in (own("u2net", size=[320, 320], channel=1), own("rvm", state_channels=[1] * 4)):
+        with pytest.raises(ModelError, match=f"does not run as family {wrong.family}"):
+            try_out(wrong, path)
+
+
+def test_a_licence_is_asked_for_at_every_use() -> None:
+    for _ in range(2):
+        with pytest.raises(ModelUnavailableError, match="commercially.*--accept-licence"):
+            load_matter("rmbg")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from vmatte.cli.options import accept_licence as accept_licence_option
+from vmatte.cli.values import Channels, Size, Triple
 from vmatte.errors import HashMismatchError, ModelUnavailableError, OptionError
 from vmatte.registry import (
     ModelRecord,
@@ -56,7 +58,8 @@ def command(
 def list_models(places: Places, as_json: bool) -> None:
     """Show every model, its licence, and whether it is on this machine.
 
-    On a terminal as a table, otherwise as lines of fields separated by tabs.
+    On a terminal as a table, otherwise as lines of fields separated by tabs: name, family, licence,
+    bytes, state, path, aliases (and 'default').
     """
     registry, store = load_registry(places), Store(places)
     rows = [_row(registry, store, registry.get(name)) for name in registry.names()]
@@ -67,17 +70,16 @@ def list_models(places: Places, as_json: bool) -> None:
     else:
         for row in rows:
             size = "" if row["bytes"] is None else row["bytes"]
-            cells = (row["name"], row["family"], row["licence"], size, row["state"], row["path"])
+            cells = (
+                *(row["name"], row["family"], row["licence"], size, row["state"], row["path"]),
+                ",".join([*row["aliases"], *(["default"] if row["default"] else [])]),
+            )
             click.echo("\t".join("" if cell is None else str(cell) for cell in cells))
 
 
 @command.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option(
-    "--accept-licence",
-    is_flag=True,
-    help="Agree to the licence of models that may not be used commercially.",
-)
+@accept_licence_option
 @click.pass_obj
 def pull(places: Places, names: tuple[str, ...], accept_licence: bool) -> None:
     """Fetch models, going on where a broken download stopped.
@@ -117,18 +119,24 @@ def verify(places: Places, names: tuple[str, ...]) -> None:
 @click.option("--family", help="How to run it; needed for a file that vmatte does not know.")
 @click.option("--name", help="The model's name (default: the known one, else the file's).")
 @click.option("--licence", help="Licence of the weights, shown by list.")
+@click.option("--size", type=Size(), help="Of the picture that the network takes.")
+@click.option("--mean", type=Triple(), help="Of RGB in 0..1, taken away before it runs.")
+@click.option("--std", type=Triple(), help="Of RGB in 0..1, divided by.")
+@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Of the network's input.")
+@click.option("--channel", type=Channels(), help="Of its first output: alpha; of several, the sum.")
+@click.option(
+    "--activation",
+    type=click.Choice(["none", "sigmoid", "softmax"]),
+    help="What makes alpha of its output.",
+)
 @click.option(
     "--param",
     "params",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Replace a parameter of the family, for instance size=[512,512].",
+    help="Any other parameter of the family, for instance state_channels=[16,20,40,64].",
 )
-@click.option(
-    "--accept-licence",
-    is_flag=True,
-    help="Agree to the licence of models that may not be used commercially.",
-)
+@accept_licence_option
 @click.pass_obj
 def import_file(
     places: Places,
@@ -138,12 +146,18 @@ def import_file(
     licence: str | None,
     params: tuple[str, ...],
     accept_licence: bool,
+    **signature: Any,
 ) -> None:
     """Copy an ONNX FILE into the models folder.
 
     A file that vmatte knows by its SHA-256 becomes that model; any other one becomes a model of
-    your own, which --family says how to run.
+    your own, which --family says how to run. It is run once before it is kept, so that a wrong
+    family is told now. For a network of no family known here: --family still, and its numbers.
     """
+    # Imported here: listing models needs no runtime.
+    from vmatte.matting import try_out
+
+    numbers = {k: list(v) if isinstance(v, tuple) else v for k, v in signature.items()}
     record = import_model(
         file,
         load_registry(places),
@@ -151,8 +165,12 @@ def import_file(
         family=family,
         name=name,
         licence=licence,
-        params=dict(_param(text) for text in params),
+        params={
+            **{key: value for key, value in numbers.items() if value is not None},
+            **dict(_param(text) for text in params),
+        },
         accept_licence=accept_licence,
+        check=try_out,
     )
     click.echo(f"{record.name}: {store.find(record)}")
     click.echo(f"family: {record.family}, licence: {_licence(record)}")

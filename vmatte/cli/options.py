@@ -25,6 +25,12 @@ def group(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
+accept_licence = click.option(
+    "--accept-licence",
+    is_flag=True,
+    help="Agree to the licence of a model that may not be used commercially.",
+)
+
 engine_options = group(
     click.option("--model", metavar="NAME", help="Model, see 'vmatte models list'."),
     click.option(
@@ -66,6 +72,14 @@ engine_options = group(
         metavar="R",
         help="RVM's working size over the frame's; default min(512 / longer side, 1).",
     ),
+    click.option(
+        "--class",
+        "classes",
+        multiple=True,
+        metavar="NAME",
+        help="What to matte, for models that tell classes apart: cat, dog, car ...; repeatable.",
+    ),
+    accept_licence,
 )
 """How the model is chosen and run; ``matter_options`` takes what it gives, less the model."""
 
@@ -74,4 +88,9 @@ def matter_options(given: dict[str, Any]) -> MatterOptions:
     """Take what ``engine_options`` added, less the model, out of a command's arguments."""
     ratio = given.pop("downsample_ratio")
     runtime = RuntimeOptions(**{f.name: given.pop(f.name) for f in fields(RuntimeOptions)})
-    return MatterOptions(runtime=runtime, ratio=ratio)
+    return MatterOptions(
+        runtime=runtime,
+        ratio=ratio,
+        classes=given.pop("classes"),
+        accept_licence=given.pop("accept_licence"),
+    )

@@ -1,4 +1,4 @@
-"""Values that options take: times, rates, bitrates, levels."""
+"""Values that options take: times, rates, bitrates, levels, sizes and other numbers."""
 
 import math
 from fractions import Fraction
@@ -62,3 +62,44 @@ class Bitrate(_ParamType):
             return int(float(text.rstrip("km")) * factor)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a bitrate such as 4M or 800k", param, ctx)
+
+
+class Size(_ParamType):
+    name = "WxH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            width, height = (int(v) for v in str(value).lower().split("x"))
+        except ValueError:
+            width = height = 0
+        if min(width, height) < 1:
+            self.fail(f"{value!r} is not a size such as 512x512", param, ctx)
+        return width, height
+
+
+class Triple(_ParamType):
+    name = "R,G,B"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float, float]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            red, green, blue = (float(v) for v in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not three numbers such as 0.485,0.456,0.406", param, ctx)
+        return red, green, blue
+
+
+class Channels(_ParamType):
+    name = "N[,N...]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | tuple[int, ...]:
+        if isinstance(value, int | tuple):
+            return value
+        try:
+            numbers = tuple(int(v) for v in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a channel such as 1, or several such as 8,12", param, ctx)
+        return numbers[0] if len(numbers) == 1 else numbers

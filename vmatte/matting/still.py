@@ -1,10 +1,11 @@
-"""Models that look at one frame at a time, at a fixed size: one class, told apart by numbers.
+"""Models that look at one frame at a time: one class, told apart by numbers.
 
-U²-Net and its kin, ISNet, MediaPipe selfie and PP-HumanSeg share everything but size, layout,
-normalisation and the channel that holds the person. Figures: each model's own published code, as
-gathered in models/registry.toml.
+U²-Net and its kin, ISNet, RMBG, BiRefNet, MODNet, DeepLab, MediaPipe selfie and PP-HumanSeg share
+everything but size, layout, normalisation and what their channels mean. Figures: each model's own
+published code, as gathered in models/registry.toml.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,56 +18,83 @@ from vmatte.errors import InferenceError, ModelError
 from vmatte.matting.base import Engine, Matte, alpha_of
 from vmatte.runtimes import RuntimeOptions, load_runtime
 
+SizeRule = Callable[[int, int, float], tuple[int, int]]
+"""As Matter.working_size."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillSpec:
     """The signature of a per-frame network.
 
-    size: (width, height) of the input, fixed. mean, std: of RGB in 0..1. layout: of the input.
-    channel: which channel of the first output is alpha. softmax: whether the channels are logits.
+    size: (width, height) of the input, None where the graph says it or any will do. mean, std: of
+    RGB in 0..1. layout: of the input. channel: which channel of the first output is alpha; of
+    several, alpha is the sum. activation: what turns the output into 0..1. classes: what each
+    channel stands for, where they have names.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, int] | None = None
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     layout: Literal["nchw", "nhwc"] = "nchw"
-    channel: int = 0
-    softmax: bool = False
+    channel: int | tuple[int, ...] = 0
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ModelError on figures that no network can have."""
+        size, channels = self.size, self.channels
         for what, value, good in (
-            ("size", self.size, _numbers(self.size, 2) and min(self.size) >= 1),
+            ("size", size, size is None or (_numbers(size, 2, int) and min(size) >= 1)),
             ("mean", self.mean, _numbers(self.mean, 3)),
             ("std", self.std, _numbers(self.std, 3) and min(self.std) > 0),
             ("layout", self.layout, self.layout in ("nchw", "nhwc")),
-            ("channel", self.channel, isinstance(self.channel, int) and self.channel >= 0),
-            ("softmax", self.softmax, isinstance(self.softmax, bool)),
+            (
+                "channel",
+                self.channel,
+                _numbers(channels, len(channels), int) and min(channels, default=-1) >= 0,
+            ),
+            ("activation", self.activation, self.activation in ("none", "sigmoid", "softmax")),
+            ("classes", self.classes, all(isinstance(c, str) for c in self.classes)),
         ):
             if not good:
                 raise ModelError(f"the model's record says {what} = {value!r}; correct it")
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The channels whose sum is alpha."""
+        return self.channel if isinstance(self.channel, tuple) else (self.channel,)
 
-def _numbers(value: object, count: int) -> bool:
+
+def _numbers(value: object, count: int, kind: type = object) -> bool:
     return (
         isinstance(value, tuple)
         and len(value) == count
-        and all(isinstance(v, int | float) for v in value)
+        and all(isinstance(v, int | float) and isinstance(v, kind) for v in value)
     )
 
 
 class StillMatter:
     """A per-frame network behind the Matter seam; its state is always None."""
 
-    def __init__(self, name: str, path: Path, options: RuntimeOptions, spec: StillSpec) -> None:
-        """Load the graph at ``path``."""
-        self._spec = spec
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        options: RuntimeOptions,
+        spec: StillSpec,
+        rule: SizeRule | None = None,
+    ) -> None:
+        """Load the graph at ``path``; ``rule``: of its size, where the graph takes any."""
+        self._spec, self._rule = spec, rule
         self._runtime = load_runtime(path, options)
-        (w, h), inputs = spec.size, self._runtime.inputs
-        wanted = (1, h, w, 3) if spec.layout == "nhwc" else (1, 3, h, w)
+        inputs = self._runtime.inputs
         self._input, first = next(iter(inputs.items()))
-        fits = len(first.shape) == 4 and all(
-            n in (None, m) for n, m in zip(first.shape, wanted, strict=True)
+        shape = first.shape
+        sides = shape[1:3] if spec.layout == "nhwc" else shape[2:4]
+        w, h = spec.size or (sides[1] if len(sides) == 2 else None, sides[0] if sides else None)
+        wanted = (1, h, w, 3) if spec.layout == "nhwc" else (1, 3, h, w)
+        fits = len(shape) == 4 and all(
+            None in (n, m) or n == m for n, m in zip(shape, wanted, strict=True)
         )
         if len(inputs) != 1 or not fits:
             self._runtime.close()
@@ -75,6 +103,13 @@ class StillMatter:
                 f"{path}: takes {got}, but {name} is to take one picture {_sides(wanted)}; "
                 "give the family that the file belongs to, or its size"
             )
+        self._size = None if w is None or h is None else (w, h)
+        if self._size is None and rule is None:
+            self._runtime.close()
+            raise ModelError(
+                f"{path}: takes a picture {_sides(shape)}, of any size; say which one it was "
+                "trained at, with: vmatte models import --size WxH"
+            )
         self._type = first.dtype
         # One multiplication and one addition: (x / 255 - mean) / std.
         self._gain = (*(1 / (255 * s) for s in spec.std), 0.0)
@@ -82,8 +117,11 @@ class StillMatter:
         self.engine = Engine.of(name, self._runtime)
 
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
-        """Return the network's own size: these networks were trained on squeezed pictures."""
-        return self._spec.size
+        """Return the network's own size, squeezed as it was in training, or that of its rule."""
+        if self._size is not None:
+            return self._size
+        assert self._rule is not None
+        return self._rule(width, height, share)
 
     def start(self, width: int, height: int) -> None:
         """Return None: there is no state."""
@@ -102,15 +140,25 @@ class StillMatter:
             maps = maps.transpose(2, 0, 1)
         if maps.ndim == 2:
             maps = maps[None]
-        if maps.shape[1:] != rgb.shape[:2] or len(maps) <= spec.channel:
+        if maps.shape[1:] != rgb.shape[:2] or len(maps) <= max(spec.channels):
             raise InferenceError(
                 f"{self.engine.model} gave a map of {maps.shape} for a picture of {rgb.shape}; "
                 "the file does not fit its family"
             )
-        if spec.softmax:
+        return Matte(alpha_of(self._alpha(maps), self.engine.model)), None
+
+    def _alpha(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        channels = list(self._spec.channels)
+        if self._spec.activation == "softmax":
             maps = np.exp(maps - maps.max(0))
-            maps /= maps.sum(0)
-        return Matte(alpha_of(maps[spec.channel], self.engine.model)), None
+            total: NDArray[np.float32] = maps[channels].sum(0) / maps.sum(0)
+            return total
+        values = maps[channels]
+        if self._spec.activation == "sigmoid":
+            # As tanh: exp(-x) overflows for logits far below 0.
+            values = 0.5 * (1 + np.tanh(0.5 * values))
+        summed: NDArray[np.float32] = values.sum(0)
+        return summed
 
     def close(self) -> None:
         """Free the network."""

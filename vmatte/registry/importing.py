@@ -1,7 +1,7 @@
 """Bringing in model files by hand: known ones, and the user's own."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,14 @@ def import_model(
     licence: str | None = None,
     params: Mapping[str, Any] | None = None,
     accept_licence: bool = False,
+    check: Callable[[ModelRecord, Path], None] | None = None,
 ) -> ModelRecord:
     """Copy ``file`` into the user's models and return its record.
 
     A file whose SHA-256 is in the registry becomes that model, unless another name is given. Any
     other file becomes a model of the user's own: it needs a family, may be named (else after the
-    file), and params replace those of the family.
+    file), and params replace those of the family. ``check`` may refuse such a file, by raising,
+    before anything is kept: vmatte.matting.try_out runs it once.
     Raises HashMismatchError where ``name`` is a known model and the file another one, OptionError,
     InputNotFoundError, ModelError where it is no ONNX file, WriteError.
     """
@@ -52,6 +54,8 @@ def import_model(
             record = _known(sha256, registry, name)
             if record is None:
                 record = _own(file, temporary, sha256, registry, family, name, licence, params)
+                if check is not None:
+                    _check(check, record, temporary, file)
             elif record.non_commercial and not accept_licence:
                 raise ModelUnavailableError(
                     f"{record.name} may not be used commercially (licence: {record.licence}); "
@@ -144,6 +148,16 @@ def _own(
         recurrent=shared.recurrent,
         own=True,
     )
+
+
+def _check(
+    check: Callable[[ModelRecord, Path], None], record: ModelRecord, copy: Path, file: Path
+) -> None:
+    try:
+        check(record, copy)
+    except ModelError as e:
+        # The user knows the file by its own name.
+        raise type(e)(str(e).replace(str(copy), str(file))) from e
 
 
 def _expect_onnx(file: Path, copy: Path) -> None:

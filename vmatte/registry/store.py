@@ -214,9 +214,11 @@ def find_model(record: ModelRecord) -> Path | None:
     return Store().find(record)
 
 
-def ensure_model(record: ModelRecord, progress: Progress | None = None) -> Path:
+def ensure_model(
+    record: ModelRecord, progress: Progress | None = None, *, accept_licence: bool = False
+) -> Path:
     """Return the model's file, fetched first where it is not on this machine; see Store.ensure."""
-    return Store().ensure(record, progress)
+    return Store().ensure(record, progress, accept_licence=accept_licence)
 
 
 def _downloads(record: ModelRecord) -> list[Source]:
