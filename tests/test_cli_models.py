@@ -242,7 +242,7 @@ def test_verify_and_path_and_list(user: User) -> None:
     assert "GPL" in rows["rvm_mobilenetv3"]["licence"]
     lines = user.run("list")[1].splitlines()
     assert f"tiny\tu2net\tMIT\t{len(CONTENT)}\tdamaged\t{file}\t" in lines
-    assert any(x.startswith("u2net\t") and x.endswith("\tdefault") for x in lines)
+    assert any(x.startswith("vmatte\t") and x.endswith("\tdefault") for x in lines)
     assert any(x.startswith("modnet_photographic\t") and x.endswith("\tmodnet") for x in lines)
     user.make_wheel()
     assert user.run("pull", "tiny")[0] == 0

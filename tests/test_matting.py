@@ -254,5 +254,5 @@ def test_a_file_is_tried_out(tmp_path: Path) -> None:
 
 def test_a_licence_is_asked_for_at_every_use() -> None:
     for _ in range(2):
-        with pytest.raises(ModelUnavailableError, match="commercially.*--accept-licence"):
+        with pytest.raises(ModelUnavailableError, match=r"commercially.*--accept-licence"):
             load_matter("rmbg")

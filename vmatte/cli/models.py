@@ -140,6 +140,7 @@ def verify(places: Places, names: tuple[str, ...]) -> None:
 @click.pass_obj
 def import_file(
     places: Places,
+    /,
     file: Path,
     family: str | None,
     name: str | None,
