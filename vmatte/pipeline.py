@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vmatte.allocator import keep_pictures_apart
 from vmatte.composite import Advanced, Compositor
 from vmatte.composite.hdr import tone_curve
 from vmatte.concurrency import Channel, StoppedError
@@ -148,6 +149,9 @@ class Pipeline:
         )
 
     def _run(self) -> int:
+        info = self._source.info
+        # No picture takes less than a byte a pixel.
+        keep_pictures_apart(info.width * info.height)
         # Daemons: a read that never comes back must not keep the process alive.
         reader = threading.Thread(target=self._read, name=_READER, daemon=True)
         writers = [
@@ -178,7 +182,6 @@ class Pipeline:
         if not frames:
             if self._stop.is_set():
                 raise KeyboardInterrupt
-            info = self._source.info
             begin = f"at {info.start} s or after" if info.start else ""
             end = f"before {info.end} s" if info.end else ""
             part = " and ".join(filter(None, (begin, end))) or "at all"

@@ -1,0 +1,27 @@
+"""What the C library's allocator must know of pictures."""
+
+import ctypes
+import sys
+
+_TRIM, _MMAP = -1, -3
+"""M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
+
+_LARGEST = 32 << 20
+"""Bytes: glibc takes no larger M_MMAP_THRESHOLD. Twice as much may lie free, as it is by default."""
+
+
+def keep_pictures_apart(smallest: int) -> None:
+    """Give each block of ``smallest`` bytes or more pages of its own; on glibc only, else nothing.
+
+    By itself glibc stops doing so for pictures as soon as one has been freed. They then lie among
+    what small things the threads hold, ever fewer fit into the gaps, and memory grows by a picture
+    now and then (benchmarks/memory.py). Holds for the whole process.
+    """
+    if sys.platform != "linux":
+        return
+    # musl, for one, has none.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP, min(smallest, _LARGEST))
+        # Setting the one also ends the other's growth; small blocks are not to be given back.
+        mallopt(_TRIM, 2 * _LARGEST)
