@@ -42,7 +42,9 @@ OPTIONS = {
 }
 
 
-def published(guide: Any, alpha: Any, scale: float, options: RefineOptions) -> tuple[Any, Any]:
+def published(
+    guide: Any, alpha: Any, scale: float, top: int, options: RefineOptions
+) -> tuple[Any, Any]:
     """Return the coefficients of the fast guided filter as published (arXiv 1505.00996)."""
     side = (2 * options.radius + 1,) * 2
 
@@ -50,7 +52,8 @@ def published(guide: Any, alpha: Any, scale: float, options: RefineOptions) -> t
         return cv2.blur(x, side, borderType=cv2.BORDER_REPLICATE)
 
     m, n = mean(guide), mean(alpha)
-    a = (mean(guide * alpha) - m * n) / (mean(guide * guide) - m * m + options.epsilon)
+    variance = mean(guide * guide) - m * m
+    a = (mean(guide * alpha) - m * n) / (variance + options.epsilon * top**2)
     return mean(a), mean(n - a * m)
 
 

@@ -1,6 +1,7 @@
 """Colour descriptions: what the numbers of a picture mean."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from av import VideoFrame
@@ -80,6 +81,7 @@ class Colour:
             range=self.range or (FULL if rgb else LIMITED),
         )
 
+    @lru_cache(maxsize=32)  # noqa: B019  (a value, not an object: nothing is kept alive by it)
     def rgb_to_yuv(self, depth: int) -> NDArray[np.float32]:
         """Return the 3x4 affine matrix from RGB in 0..1 to Y'CbCr code values of ``depth`` bits.
 

@@ -48,17 +48,22 @@ class Edge:
     def __init__(self, region: Region, alpha: Map) -> None:
         """Hold ``alpha`` for ``region``."""
         self.region, self.alpha = region, alpha
-        self._reduced: dict[Shift, Map] = {(0, 0): alpha}
+        self._reduced: dict[Shift, tuple[Map, Map]] = {}
 
-    def alpha_at(self, shift: Shift) -> Map:
-        """Return alpha on a plane subsampled by 2**shift: the mean over each sample's pixels."""
+    def shares_at(self, shift: Shift) -> tuple[Map, Map]:
+        """Return (alpha, 1 - alpha) on a plane subsampled by 2**shift.
+
+        Alpha is the mean over each sample's pixels.
+        """
         # Two planes and several outputs ask; a race computes the same twice.
         found = self._reduced.get(shift)
         if found is None:
-            part = self.region.scaled(shift)
-            size = (part.x1 - part.x0, part.y1 - part.y0)
-            found = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
-            self._reduced[shift] = found
+            alpha = self.alpha
+            if shift != (0, 0):
+                part = self.region.scaled(shift)
+                size = (part.x1 - part.x0, part.y1 - part.y0)
+                alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+            found = self._reduced[shift] = alpha, np.float32(1) - alpha
         return found
 
 
@@ -106,10 +111,10 @@ class FullMatte:
         width, height = self.size
         plane_size = (-(-width >> shift[0]), -(-height >> shift[1]))
         sampled = sample(self.residual[channel], edge.region.scaled(shift), plane_size)
-        weight = cv2.multiply(cv2.subtract(1.0, edge.alpha_at(shift)), 8.0)
-        cv2.min(weight, 1.0, weight)
-        cv2.multiply(sampled, weight, sampled)
-        return sampled
+        # min(1 - alpha, 1/8) * 8
+        _, fade = cv2.threshold(edge.shares_at(shift)[1], 1 / 8, 1 / 8, cv2.THRESH_TRUNC)
+        faded: Map = cv2.multiply(sampled, fade, sampled, scale=8.0)
+        return faded
 
 
 def sample(maps: Map, region: Region, plane_size: tuple[int, int]) -> Map:

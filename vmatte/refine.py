@@ -6,6 +6,7 @@ is a copy.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,30 +65,29 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     low = cv2.erode(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     high = cv2.dilate(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     size = (frame.width, frame.height)
+    scale = frame.width / alpha.shape[1]
     regions, solid = _tiles(low, high, size)
     if not regions:
-        refined = FullMatte(size, (), solid)
-    elif options.threshold is not None:
-        edges = ((r, sample(alpha, r, size)) for r in regions)
-        refined = FullMatte(
-            size, tuple(Edge(r, (a >= 0.5).astype(np.float32)) for r, a in edges), solid
-        )
-    elif options.guided:
-        a, b = _guided(_luma(rgb, frame), alpha, max(1.0, frame.width / alpha.shape[1]), options)
-        guide = _guide_plane(frame)
-        # Alpha is a * luma + b, and a is wanted for luma in code values.
-        maps = cv2.merge([a / np.float32((1 << frame.format.depth) - 1), b, low, high])
-        refined = FullMatte(
-            size,
-            tuple(Edge(r, _along(guide[r.slices], sample(maps, r, size))) for r in regions),
-            solid,
-        )
+        return FullMatte(size, (), solid)
+    guided = options.guided and options.threshold is None and scale > 1
+    picture = _native(rgb, frame) if guided or options.decontaminate else None
+    if guided:
+        assert picture is not None
+        top = (1 << frame.format.depth) - 1
+        a, b = _guided(picture[_guide(frame)], alpha, scale, top, options)
+        luma = _guide_plane(frame)
+        maps = cv2.merge([a, b, low, high])
+        edges = [Edge(r, _along(luma[r.slices], sample(maps, r, size))) for r in regions]
     else:
-        refined = FullMatte(size, tuple(Edge(r, sample(alpha, r, size)) for r in regions), solid)
+        edges = [Edge(r, sample(alpha, r, size)) for r in regions]
+        if options.threshold is not None:
+            edges = [Edge(e.region, (e.alpha >= 0.5).astype(np.float32)) for e in edges]
+    refined = FullMatte(size, tuple(edges), solid)
     if options.grow or options.feather:
         refined = _shape(refined, options)
     if options.decontaminate and refined.edges:
-        refined = replace(refined, residual=_residual(rgb, matte, alpha, frame))
+        assert picture is not None
+        refined = replace(refined, residual=_residual(rgb, picture, matte, alpha, frame))
     return refined
 
 
@@ -137,21 +137,22 @@ def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
     width, height = size
     padded = np.pad(tiles, ((0, 0), (1, 1))).astype(np.int8)
     change = np.diff(padded, axis=1)
-    for row in range(tiles.shape[0]):
-        starts, ends = np.flatnonzero(change[row] == 1), np.flatnonzero(change[row] == -1)
-        for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
-            yield Region(
-                row * TILE, min((row + 1) * TILE, height), first * TILE, min(last * TILE, width)
-            )
+    starts, ends = np.argwhere(change == 1).tolist(), np.argwhere(change == -1).tolist()
+    for (row, first), (_, last) in zip(starts, ends, strict=True):
+        yield Region(
+            row * TILE, min((row + 1) * TILE, height), first * TILE, min(last * TILE, width)
+        )
 
 
-def _guided(guide: Map, alpha: Map, scale: float, options: RefineOptions) -> tuple[Map, Map]:
+def _guided(
+    guide: Map, alpha: Map, scale: float, top: int, options: RefineOptions
+) -> tuple[Map, Map]:
     """Return a, b such that alpha is about a * luma + b around each pixel (arXiv 1505.00996).
 
-    scale: how much larger the frame is. The more the matte is enlarged, the less its own values are
-    replaced by the filter's means, and the more it takes for texture to count as an edge: else the
-    background's grain is cut into the subject's outline. Chosen on the test clips, by scores and by
-    eye (benchmarks/refinement.py).
+    guide: luma in code values up to ``top``. scale: how much larger the frame is. The more the
+    matte is enlarged, the less its own values are replaced by the filter's means, and the more it
+    takes for texture to count as an edge: else the background's grain is cut into the subject's
+    outline. Chosen on the test clips, by scores and by eye (benchmarks/refinement.py).
     """
     side = 2 * options.radius + 1
 
@@ -162,46 +163,51 @@ def _guided(guide: Map, alpha: Map, scale: float, options: RefineOptions) -> tup
     mean_guide, mean_alpha = mean(guide), mean(alpha)
     covariance = mean(guide * alpha) - mean_guide * mean_alpha
     variance = mean(guide * guide) - mean_guide * mean_guide
-    a: Map = covariance / (variance + options.epsilon * scale)
+    a: Map = covariance / (variance + np.float32(options.epsilon * scale * top**2))
     a = cv2.GaussianBlur(a, (3, 3), 0.6, borderType=cv2.BORDER_REPLICATE)
-    share = 1 / scale**2
+    share = np.float32(1 / scale**2)
     b = alpha + share * (mean_alpha - alpha) - a * (guide + share * (mean_guide - guide))
     return a, b
 
 
-def _luma(rgb: NDArray[np.uint8], frame: Frame) -> Map:
-    """Return what _guide_plane shows, at the working size, in 0..1 of full scale."""
-    colour = frame.colour.resolved(frame.width, frame.height, rgb=frame.format.rgb)
-    row = colour.rgb_to_yuv(8)[:1] / 255
-    row[:, :3] /= 255
-    if frame.format.rgb:
-        row = np.array([[0, 1 / 255, 0, 0]], np.float32)
-    luma: Map = cv2.transform(rgb.astype(np.float32), row)
-    return luma
+def _guide(frame: Frame) -> int:
+    """Return the channel that guides: luma, or green for RGB."""
+    return 1 if frame.format.channels > 1 else 0
 
 
 def _guide_plane(frame: Frame) -> Plane:
-    """Return luma, or green for RGB, in code values, without a copy."""
+    """Return the channel that guides at full size, in code values, without a copy."""
     plane = frame.planes[0]
-    return plane[:, :, 1] if frame.format.channels > 1 else plane
+    return plane[:, :, _guide(frame)] if frame.format.channels > 1 else plane
 
 
-def _residual(rgb: NDArray[np.uint8], matte: Matte, alpha: Map, frame: Frame) -> tuple[Map, ...]:
-    """Return what turns the picture into the subject's own colour, see FullMatte."""
-    image = rgb.astype(np.float32) * np.float32(1 / 255)
-    foreground = matte.foreground
-    if foreground is None:
-        foreground = estimate_foreground(image, alpha)
-    residual = foreground - image
+def _native(rgb: NDArray[Any], frame: Frame) -> tuple[Map, ...]:
+    """Return the channels of the frame's format, [h, w] float32 in code values.
+
+    rgb: uint8, or float32 in 0..1.
+    """
     format = frame.format
     if format.rgb:
-        matrix = np.eye(3, dtype=np.float32)[list(format.rgb_order)] * np.float32(
-            (1 << format.depth) - 1
-        )
+        matrix = np.zeros((3, 4), np.float32)
+        matrix[range(3), format.rgb_order] = (1 << format.depth) - 1
     else:
         colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
-        matrix = colour.rgb_to_yuv(format.depth)[: 1 if format.gray else 3, :3]
-    return tuple(cv2.split(cv2.transform(residual, matrix)))
+        matrix = colour.rgb_to_yuv(format.depth)[: 1 if format.gray else 3]
+    if rgb.dtype == np.uint8:
+        rgb = rgb.astype(np.float32)
+        matrix = matrix * np.array([1 / 255, 1 / 255, 1 / 255, 1], np.float32)
+    return tuple(cv2.split(cv2.transform(rgb, matrix)))
+
+
+def _residual(
+    rgb: NDArray[np.uint8], picture: tuple[Map, ...], matte: Matte, alpha: Map, frame: Frame
+) -> tuple[Map, ...]:
+    """Return what turns the picture into the subject's own colour, see FullMatte."""
+    foreground = matte.foreground
+    if foreground is None:
+        foreground = estimate_foreground(rgb.astype(np.float32) * np.float32(1 / 255), alpha)
+    own = _native(foreground, frame)
+    return tuple(cv2.subtract(f, p, f) for f, p in zip(own, picture, strict=True))
 
 
 def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:

@@ -26,7 +26,7 @@ def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> Video
         for edge in matte.edges:
             part = edge.region.scaled(shift).slices
             subject = own_colour(plane[part], matte, edge, shift, format, index)
-            out[part] = _mix(subject, behind[part], edge.alpha_at(shift))
+            _mix(subject, behind[part], edge.shares_at(shift), out[part])
     return picture
 
 
@@ -52,7 +52,7 @@ def cut_out(frame: Frame, matte: FullMatte, format: PixelFormat) -> VideoFrame:
         for edge in matte.edges:
             part = edge.region.scaled(shift).slices
             subject = own_colour(plane[part], matte, edge, shift, format, index)
-            seen = edge.alpha_at(shift) >= 0.5 / top
+            seen = edge.shares_at(shift)[0] >= 0.5 / top
             if subject.ndim == 3:
                 seen = seen[:, :, None]
             colours[part] = np.where(seen, subject, np.asarray(black[index], plane.dtype))
@@ -82,13 +82,13 @@ def own_colour(
     return np.clip(np.rint(part + residual), 0, top).astype(np.uint16)
 
 
-def _mix(subject: Plane, behind: Plane, alpha: Map) -> Plane:
+def _mix(subject: Plane, behind: Plane, shares: tuple[Map, Map], out: Plane) -> None:
     if subject.dtype == np.uint8:
-        mixed: Plane = cv2.blendLinear(subject, behind, alpha, cv2.subtract(1.0, alpha))
-        return mixed
+        cv2.blendLinear(subject, behind, *shares, out)
+        return
     low = behind.astype(np.float32)
-    weight = alpha if subject.ndim == 2 else alpha[:, :, None]
-    return np.rint(low + (subject - low) * weight).astype(np.uint16)
+    weight = shares[0] if subject.ndim == 2 else shares[0][:, :, None]
+    out[...] = np.rint(low + (subject - low) * weight)
 
 
 def _black(frame: Frame) -> list[float]:
