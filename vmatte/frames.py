@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+# OpenCV before PyAV: where PyAV comes first, OpenCV's windows hang on Linux (see sinks/window.py).
 import cv2
 import numpy as np
 from av import VideoFrame

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvirtualcam
+import virtual
 from media import SPARSE, decode, rgb_picture, times_of
 from writing import frames_of, info_of, write
 
 from vmatte.errors import OutputError, OutputExistsError, WriteError
 from vmatte.frames import StreamInfo
 from vmatte.sinks import Encoding, FileSink, ImagesSink, NullSink, Sink, StreamSink, open_sink
+from vmatte.sinks.mjpeg import MjpegSink
+from vmatte.sinks.virtualcam import VirtualCameraSink
+from vmatte.sinks.window import WindowSink
 from vmatte.sources import open_source
 from vmatte.testing import MemorySink
 
@@ -150,8 +155,20 @@ ALL: dict[str, Callable[[Path], Sink]] = {
     "stream": lambda d: StreamSink(io.BytesIO()),
     "null": lambda d: NullSink(),
     "memory": lambda d: MemorySink(),
+    "virtualcam": lambda d: VirtualCameraSink("recording"),
+    "mjpeg": lambda d: MjpegSink("0"),
+    "window": lambda d: WindowSink(),
 }
+SHOWN = ("null", "memory", "stream", "virtualcam", "mjpeg", "window")
+"""What leaves no file."""
 KINDS = FILES | SINGLE
+
+
+@pytest.fixture(autouse=True)
+def devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual camera, and a screen that is not looked at."""
+    monkeypatch.setitem(pyvirtualcam.camera.BACKENDS, "recording", virtual.Recording)
+    monkeypatch.setattr("vmatte.sinks.window.expect_screen", lambda name: None)
 
 
 def _info(kind: str) -> StreamInfo:
@@ -231,7 +248,7 @@ def test_existing_images_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "000001.png").stat().st_size > 100
 
 
-@pytest.mark.parametrize("kind", [k for k in ALL if k not in ("null", "memory", "stream")])
+@pytest.mark.parametrize("kind", [k for k in ALL if k not in SHOWN])
 def test_nothing_has_its_name_before_it_is_whole(kind: str, tmp_path: Path) -> None:
     sink, info = ALL[kind](tmp_path), _info(kind)
     sink.open(info)
@@ -242,6 +259,20 @@ def test_nothing_has_its_name_before_it_is_whole(kind: str, tmp_path: Path) -> N
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert files and not any(".part" in str(p) for p in files)
     assert not any(p.stat().st_mode & 0o077 == 0 for p in files), "only for the owner"
+
+
+@pytest.mark.parametrize("kind", ["virtualcam", "mjpeg", "window"])
+def test_sinks_that_show_are_for_live_runs(kind: str) -> None:
+    name = f"{kind}:0"
+    assert open_sink(name, live=True).name == name
+    with pytest.raises(OutputError, match=f"use: vmatte live INPUT -o {name}"):
+        open_sink(name)
+
+
+@pytest.mark.parametrize("kind", ["virtualcam", "mjpeg"])
+def test_transparency_cannot_be_shown(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no transparency; give another --background"):
+        ALL[kind](tmp_path).open(info_of("yuva420p"))
 
 
 def test_two_frames_for_one_image(tmp_path: Path) -> None:

@@ -1,0 +1,406 @@
+"""Keys to deeds: what the window's user does to a live run."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vmatte.composite import Compositor, Fit, Subject
+from vmatte.errors import VmatteError, mask
+from vmatte.frames import StreamInfo
+from vmatte.live import LivePipeline, LiveSnapshot
+from vmatte.matting import Matter, MatterOptions, load_matter
+from vmatte.pipeline import Output
+from vmatte.preview.hud import Canvas, draw_help, draw_status, status_lines
+from vmatte.preview.keys import Action, action_of
+from vmatte.preview.views import CHECKERBOARD, VIEWS, Divider, Seen, View, make_view
+from vmatte.registry import find_model, load_registry
+from vmatte.sinks import FileSink, ImagesSink
+from vmatte.sinks.window import WindowSink
+from vmatte.sources.paced import PacedSource
+
+_JUMP = 5.0
+"""Seconds that an arrow key seeks by."""
+
+
+_SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""Shares of the model's usual picture size that + and - go through."""
+
+
+_TOLD = 4.0
+"""Seconds that a message stays."""
+
+
+_LOOK = 0.2
+"""Seconds between two looks at the run's figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerOptions:
+    """What a window begins with.
+
+    backgrounds: what the background key goes through, beginning with the first. freeze: a pause
+    holds the last picture in the window, and not the slate. models: names that the model key goes
+    through; by default those on this machine. folder: where pictures and recordings go.
+    """
+
+    view: View = "composite"
+    backgrounds: Sequence[str] = ("green", "blur", CHECKERBOARD)
+    fit: Fit = "cover"
+    freeze: bool = False
+    matter: MatterOptions = field(default_factory=MatterOptions)
+    models: Sequence[str] | None = None
+    folder: Path = Path()
+
+
+def cycle_of(background: str) -> tuple[str, ...]:
+    """Return the backgrounds to go through, beginning with the given one."""
+    first = CHECKERBOARD if background == "transparent" else background
+    return tuple(dict.fromkeys((first, "blur", "green", CHECKERBOARD, "white", "black")))
+
+
+class Player:
+    """Does what keys and mouse ask of a run, and draws over its window. See Viewer.
+
+    What may take its time is done on a thread of its own, in order, so that neither window nor run
+    ever waits for it. What goes wrong is told in the window.
+    """
+
+    def __init__(
+        self,
+        window: WindowSink,
+        options: PlayerOptions | None = None,
+        *,
+        source: Callable[[], PacedSource | None] = lambda: None,
+        followers: Sequence[Output] = (),
+    ) -> None:
+        """Prepare for ``attach``; ``output`` is to be among the run's outputs.
+
+        source: gives the file that is played now, where the input is one. followers: other
+        outputs whose background changes along. Raises OptionError, InputError where the first
+        background is unusable.
+        """
+        self.options = options or PlayerOptions()
+        self._window, self._source, self._followers = window, source, list(followers)
+        self.view: View = self.options.view
+        self._background = 0
+        self.divider = Divider()
+        self.output = Output(self._make(), window)
+        self._pipeline: LivePipeline | None = None
+        self._hands = ThreadPoolExecutor(1, thread_name_prefix="vmatte-player")
+        self._seen: tuple[StreamInfo, Seen] | None = None
+        self._still: tuple[object, Compositor] | None = None
+        self._stepping: int | None = None
+        self._recording: Output | None = None
+        self._owned: Matter[Any] | None = None
+        self._paused = self._help = False
+        self._overlay = True
+        self._message, self._until = "", 0.0
+        self._snapshot: LiveSnapshot | None = None
+        self._looked = 0.0
+        self._resume_at = 0.0
+
+    def attach(self, pipeline: LivePipeline) -> None:
+        """Act on ``pipeline`` from now on."""
+        self._pipeline = pipeline
+
+    def close(self) -> None:
+        """End what is under way, once the run has ended."""
+        self._hands.shutdown(cancel_futures=True)
+        if self._still is not None:
+            self._still[1].close()
+            self._still = None
+        if self._owned is not None:
+            self._owned.close()
+            self._owned = None
+
+    @property
+    def background(self) -> str:
+        """What is behind the subject."""
+        return self.options.backgrounds[self._background]
+
+    # --- what the window asks, on its thread ------------------------------------------------------
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw the strip, or the help."""
+        now = time.monotonic()
+        if self._pipeline is not None and now - self._looked >= _LOOK:
+            self._looked, self._snapshot = now, self._pipeline.snapshot()
+        if self._help:
+            draw_help(canvas, file=self._source() is not None)
+        elif self._overlay or now < self._until:
+            lines = status_lines(
+                self._snapshot, view=self.view, background=self._called(), extra=self._states()
+            )
+            message = self._message if now < self._until else ""
+            draw_status(canvas, lines, message=message, recording=self._recording is not None)
+
+    def key(self, code: int) -> None:
+        """Do what a key is for."""
+        action = action_of(code)
+        if action is not None:
+            self.do(action)
+
+    def drag(self, x: float, y: float) -> None:
+        """Move the line of 'split'."""
+        if self.view == "split":
+            self.divider.move(x)
+            self._refresh()
+
+    def do(self, action: Action) -> None:
+        """Do ``action``; returns at once."""
+        if action is Action.QUIT:
+            self._window.close_by_user()
+        elif action is Action.HELP:
+            self._help = not self._help
+        elif action is Action.OVERLAY:
+            self._overlay = not self._overlay
+        elif action is Action.FULL_SCREEN:
+            self._window.toggle_full_screen()
+        elif self._pipeline is None:
+            self.say("not yet: it is starting")
+        else:
+            self._post(lambda: self._act(action))
+        self._window.redraw()
+
+    def say(self, text: str) -> None:
+        """Show a message for a while."""
+        self._message, self._until = mask(text), time.monotonic() + _TOLD
+        self._window.redraw()
+
+    def _states(self) -> list[str]:
+        states = []
+        source = self._source()
+        if source is not None and source.duration:
+            states.append(f"{source.position:.1f} / {source.duration:.1f} s")
+        if source is not None and not source.loop:
+            states.append("no loop")
+        if self._pipeline is not None and self._pipeline.mirror:
+            states.append("mirrored")
+        return states
+
+    def _called(self) -> str:
+        return Path(self.background).name if "/" in self.background else self.background
+
+    # --- deeds, on the player's own thread --------------------------------------------------------
+
+    def _post(self, deed: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                deed()
+            except VmatteError as e:
+                self.say(f"{type(e).__name__}: {e}")
+
+        self._hands.submit(run)
+
+    def _act(self, action: Action) -> None:
+        if action.name.lower() in VIEWS:
+            self._show(VIEWS[[v.upper() for v in VIEWS].index(action.name)])
+        elif action is Action.NEXT_VIEW:
+            self._show(VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)])
+        elif action in _DEEDS:
+            _DEEDS[action](self)
+
+    def _run(self) -> LivePipeline:
+        assert self._pipeline is not None
+        return self._pipeline
+
+    def _make(self) -> Compositor:
+        return make_view(
+            self.view, self.background, self.divider, fit=self.options.fit, seen=self._see
+        )
+
+    def _see(self, info: StreamInfo, seen: Seen) -> None:
+        self._seen = (info, seen)
+        if self._stepping is not None and seen.frame.segment != self._stepping:
+            self._stepping = None
+            self._post(self._hold)
+
+    def _show(self, view: View) -> None:
+        before, self.view = self.view, view
+        try:
+            self._replace()
+        except VmatteError:
+            self.view = before
+            raise
+
+    def _replace(self) -> None:
+        """Put what is to be shown into the window, and into the recording."""
+        self._run().replace_compositor(self.output, self._make())
+        if self._recording is not None:
+            self._run().replace_compositor(self._recording, self._plain())
+        self._draw_again()
+
+    def _plain(self) -> Compositor:
+        return make_view(self.view, self.background, self.divider, fit=self.options.fit)
+
+    def _refresh(self) -> None:
+        if self._paused and self.options.freeze:
+            self._post(self._draw_again)
+
+    def _draw_again(self) -> None:
+        """While paused, show the last frame as it would be shown now."""
+        if not (self._paused and self.options.freeze) or self._seen is None:
+            return
+        info, seen = self._seen
+        key = (self.view, self.background, info)
+        if self._still is None or self._still[0] != key:
+            if self._still is not None:
+                self._still[1].close()
+                self._still = None
+            compositor = self._plain()
+            compositor.open(info)
+            self._still = (key, compositor)
+        shown = self._still[1]
+        self._window.show(shown.compose(*seen, shown.advance(seen.frame)))
+
+    def _next_background(self) -> None:
+        before = self._background
+        self._background = (before + 1) % len(self.options.backgrounds)
+        try:
+            self._replace()
+        except VmatteError:
+            self._background = before
+            raise
+        for output in self._followers:
+            self._run().replace_compositor(
+                output, make_view("composite", self.background, self.divider, fit=self.options.fit)
+            )
+
+    def _mirror(self) -> None:
+        pipeline = self._run()
+        pipeline.mirror = not pipeline.mirror
+
+    def _next_model(self) -> None:
+        pipeline = self._run()
+        engine = pipeline.snapshot().engine
+        names = list(self.options.models or _models_here())
+        now = engine.model if engine else None
+        if not [n for n in names if n != now]:
+            self.say("no other model is on this machine: vmatte models list")
+            return
+        name = names[(names.index(now) + 1) % len(names)] if now in names else names[0]
+        self.say(f"loading {name} ...")
+        matter = load_matter(name, MatterOptions(runtime=self.options.matter.runtime))
+        try:
+            before = pipeline.replace_matter(matter)
+        except BaseException:
+            matter.close()
+            raise
+        self._owned = matter
+        if before is not None:
+            before.close()
+        self.say(f"{name}")
+
+    def _scale(self, by: int) -> None:
+        pipeline = self._run()
+        nearest = min(range(len(_SCALES)), key=lambda i: abs(_SCALES[i] - pipeline.scale))
+        index = min(len(_SCALES) - 1, max(0, nearest + by))
+        pipeline.scale = _SCALES[index]
+        self.say(f"the model's picture: {_SCALES[index]:.0%} of its usual size")
+
+    def _save(self) -> None:
+        if self._seen is None:
+            self.say("there is no picture yet")
+            return
+        info, seen = self._seen
+        subject = Subject(transparent=True)
+        path = self._path(".png")
+        sink = ImagesSink(str(path))
+        sink.open(subject.open(info))
+        try:
+            sink.write(subject.compose(*seen, None))
+            sink.close()
+        except BaseException:
+            sink.abort()
+            raise
+        self.say(f"saved {path}")
+
+    def _record(self) -> None:
+        if self._recording is not None:
+            output, self._recording = self._recording, None
+            self._run().remove_output(output)
+            self.say(f"recorded {output.sink.name}")
+            return
+        output = Output(self._plain(), FileSink(str(self._path(".mp4")), sound=False))
+        self._run().add_output(output)
+        self._recording = output
+        self.say(f"recording to {output.sink.name}")
+
+    def _path(self, suffix: str) -> Path:
+        """Return a name that is not taken yet."""
+        stem = time.strftime("vmatte-%Y%m%d-%H%M%S")
+        path = self.options.folder / f"{stem}{suffix}"
+        count = 1
+        while path.exists():
+            count += 1
+            path = self.options.folder / f"{stem}-{count}{suffix}"
+        return path
+
+    def _pause(self) -> None:
+        if self._paused:
+            self._go_on()
+            source = self._source()
+            if source is not None and self.options.freeze:
+                # The source went on: it counts as lost where nothing comes from it.
+                source.seek(self._resume_at)
+        else:
+            self._hold()
+
+    def _hold(self) -> None:
+        source = self._source()
+        if source is not None:
+            self._resume_at = source.position
+        self._paused = True
+        if self.options.freeze:
+            self._window.freeze(True)
+        self._run().pause()
+
+    def _go_on(self) -> None:
+        self._paused, self._stepping = False, None
+        self._run().resume()
+        self._window.freeze(False)
+
+    def _seek(self, target: Callable[[float], float]) -> None:
+        source = self._source()
+        if source is None:
+            self.say("only in files")
+            return
+        paused = self._paused
+        at = self._resume_at if paused else source.position
+        if paused:
+            # One frame from there is to be seen.
+            self._go_on()
+            self._stepping = self._seen[1].frame.segment if self._seen else None
+        source.seek(target(at))
+
+    def _loop(self) -> None:
+        source = self._source()
+        if source is None:
+            self.say("only in files")
+            return
+        source.loop = not source.loop
+        self.say("begins again at the end" if source.loop else "stops at the end")
+
+
+def _models_here() -> list[str]:
+    registry = load_registry()
+    return [n for n in registry.names() if find_model(registry.get(n)) is not None]
+
+
+_DEEDS: dict[Action, Callable[[Player], None]] = {
+    Action.BACKGROUND: Player._next_background,
+    Action.MIRROR: Player._mirror,
+    Action.MODEL: Player._next_model,
+    Action.LARGER: lambda p: p._scale(-1),
+    Action.SMALLER: lambda p: p._scale(1),
+    Action.SNAPSHOT: Player._save,
+    Action.RECORD: Player._record,
+    Action.PAUSE: Player._pause,
+    Action.BACK: lambda p: p._seek(lambda at: at - _JUMP),
+    Action.FORTH: lambda p: p._seek(lambda at: at + _JUMP),
+    Action.HOME: lambda p: p._seek(lambda at: 0.0),
+    Action.LOOP: Player._loop,
+}
