@@ -1,7 +1,7 @@
 """A window on a live run: views, an overlay, keys."""
 
 from vmatte.preview.keys import Action, action_of
-from vmatte.preview.player import Player
+from vmatte.preview.player import Player, PlayerOptions, cycle_of
 from vmatte.preview.run import watch
 from vmatte.preview.views import VIEWS, Divider, View, make_view
 
@@ -10,8 +10,10 @@ __all__ = [
     "Action",
     "Divider",
     "Player",
+    "PlayerOptions",
     "View",
     "action_of",
+    "cycle_of",
     "make_view",
     "watch",
 ]

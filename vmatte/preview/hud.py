@@ -95,7 +95,7 @@ def _scale(canvas: Canvas) -> float:
 
 
 def _fitting(lines: Sequence[str], width: int) -> float:
-    widest = max((cv2.getTextSize(x, _FONT, 1.0, 1)[0][0] for x in lines), default=1)
+    widest: int = max((cv2.getTextSize(x, _FONT, 1.0, 1)[0][0] for x in lines), default=1)
     return max(0.25, width / max(1, widest))
 
 

@@ -73,17 +73,15 @@ class Player:
         window: WindowSink,
         options: PlayerOptions | None = None,
         *,
-        source: Callable[[], PacedSource | None] = lambda: None,
         followers: Sequence[Output] = (),
     ) -> None:
         """Prepare for ``attach``; ``output`` is to be among the run's outputs.
 
-        source: gives the file that is played now, where the input is one. followers: other
-        outputs whose background changes along. Raises OptionError, InputError where the first
-        background is unusable.
+        followers: other outputs whose background changes along. Raises OptionError, InputError
+        where the first background is unusable.
         """
         self.options = options or PlayerOptions()
-        self._window, self._source, self._followers = window, source, list(followers)
+        self._window, self._followers = window, list(followers)
         self.view: View = self.options.view
         self._background = 0
         self.divider = Divider()
@@ -92,15 +90,14 @@ class Player:
         self._hands = ThreadPoolExecutor(1, thread_name_prefix="vmatte-player")
         self._seen: tuple[StreamInfo, Seen] | None = None
         self._still: tuple[object, Compositor] | None = None
-        self._stepping: int | None = None
         self._recording: Output | None = None
         self._owned: Matter[Any] | None = None
         self._paused = self._help = False
+        self._loop = True
         self._overlay = True
         self._message, self._until = "", 0.0
         self._snapshot: LiveSnapshot | None = None
-        self._looked = 0.0
-        self._resume_at = 0.0
+        self._looked = self._position = 0.0
 
     def attach(self, pipeline: LivePipeline) -> None:
         """Act on ``pipeline`` from now on."""
@@ -128,6 +125,7 @@ class Player:
         now = time.monotonic()
         if self._pipeline is not None and now - self._looked >= _LOOK:
             self._looked, self._snapshot = now, self._pipeline.snapshot()
+            self._stop_at_end()
         if self._help:
             draw_help(canvas, file=self._source() is not None)
         elif self._overlay or now < self._until:
@@ -175,8 +173,10 @@ class Player:
         source = self._source()
         if source is not None and source.duration:
             states.append(f"{source.position:.1f} / {source.duration:.1f} s")
-        if source is not None and not source.loop:
+        if not self._loop:
             states.append("no loop")
+        if self._paused:
+            states.append("paused")
         if self._pipeline is not None and self._pipeline.mirror:
             states.append("mirrored")
         return states
@@ -214,9 +214,6 @@ class Player:
 
     def _see(self, info: StreamInfo, seen: Seen) -> None:
         self._seen = (info, seen)
-        if self._stepping is not None and seen.frame.segment != self._stepping:
-            self._stepping = None
-            self._post(self._hold)
 
     def _show(self, view: View) -> None:
         before, self.view = self.view, view
@@ -339,50 +336,48 @@ class Player:
             path = self.options.folder / f"{stem}-{count}{suffix}"
         return path
 
+    def _source(self) -> PacedSource | None:
+        """Return the file that is played, where the input is one."""
+        source = self._pipeline.feed.source if self._pipeline is not None else None
+        return source if isinstance(source, PacedSource) else None
+
     def _pause(self) -> None:
-        if self._paused:
-            self._go_on()
-            source = self._source()
-            if source is not None and self.options.freeze:
-                # The source went on: it counts as lost where nothing comes from it.
-                source.seek(self._resume_at)
-        else:
-            self._hold()
-
-    def _hold(self) -> None:
+        self._paused = not self._paused
         source = self._source()
-        if source is not None:
-            self._resume_at = source.position
-        self._paused = True
-        if self.options.freeze:
-            self._window.freeze(True)
-        self._run().pause()
-
-    def _go_on(self) -> None:
-        self._paused, self._stepping = False, None
-        self._run().resume()
-        self._window.freeze(False)
+        if self.options.freeze and source is not None:
+            # No slate: there is nobody else, and nothing to hide.
+            (source.pause if self._paused else source.resume)()
+        elif self._paused:
+            self._window.freeze(self.options.freeze)
+            self._run().pause()
+        else:
+            self._run().resume()
+            self._window.freeze(False)
 
     def _seek(self, target: Callable[[float], float]) -> None:
         source = self._source()
         if source is None:
             self.say("only in files")
             return
-        paused = self._paused
-        at = self._resume_at if paused else source.position
-        if paused:
-            # One frame from there is to be seen.
-            self._go_on()
-            self._stepping = self._seen[1].frame.segment if self._seen else None
-        source.seek(target(at))
+        self._position = 0.0
+        source.seek(target(source.position))
 
-    def _loop(self) -> None:
-        source = self._source()
-        if source is None:
+    def _switch_loop(self) -> None:
+        if self._source() is None:
             self.say("only in files")
             return
-        source.loop = not source.loop
-        self.say("begins again at the end" if source.loop else "stops at the end")
+        self._loop = not self._loop
+        self.say("begins again at the end" if self._loop else "stops at the end")
+
+    def _stop_at_end(self) -> None:
+        """Without a loop, pause where the file begins again."""
+        source = self._source()
+        if source is None or not source.duration:
+            return
+        before, self._position = self._position, source.position
+        if not self._loop and not self._paused and before - self._position > source.duration / 2:
+            self._post(self._pause)
+            self.say("the end")
 
 
 def _models_here() -> list[str]:
@@ -402,5 +397,5 @@ _DEEDS: dict[Action, Callable[[Player], None]] = {
     Action.BACK: lambda p: p._seek(lambda at: at - _JUMP),
     Action.FORTH: lambda p: p._seek(lambda at: at + _JUMP),
     Action.HOME: lambda p: p._seek(lambda at: 0.0),
-    Action.LOOP: Player._loop,
+    Action.LOOP: Player._switch_loop,
 }

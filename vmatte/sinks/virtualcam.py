@@ -58,8 +58,8 @@ class VirtualCameraSink:
             self.notes.append(f"scaled to {self._size[0]}x{self._size[1]}: sides must be even")
         device: str | None = self._wanted or None
         backend: str | None = None
-        if device and device.lower() in pyvirtualcam.camera.BACKENDS:
-            device, backend = None, device.lower()
+        if self._wanted.lower() in pyvirtualcam.camera.BACKENDS:
+            device, backend = None, self._wanted.lower()
         try:
             self._camera = pyvirtualcam.Camera(
                 *self._size,

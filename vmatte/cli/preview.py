@@ -1,0 +1,121 @@
+"""vmatte preview: a window on an input."""
+
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from vmatte.cli.options import engine_options, matter_options
+from vmatte.cli.report import interruptible
+from vmatte.composite import Fit
+from vmatte.errors import mask
+from vmatte.live import Feed, LiveOptions, LivePipeline, LiveStats
+from vmatte.matting import Matter, load_matter
+from vmatte.preview import VIEWS, Player, PlayerOptions, View, cycle_of, watch
+from vmatte.sinks.window import WindowSink, expect_screen
+from vmatte.sources import open_live
+
+_PLAYER = PlayerOptions()
+
+
+_EXAMPLES = """\b
+Examples:
+  vmatte preview camera:0
+  vmatte preview clip.mp4 --background beach.jpg --view split
+  vmatte preview rtsp://camera.local/stream --model rvm
+In the window: h for help, 1 to 5 for the views, b for the background, q to quit.
+"""
+
+
+@click.command("preview", epilog=_EXAMPLES)
+@click.argument("input")
+@click.option(
+    "--background",
+    default=_PLAYER.backgrounds[0],
+    show_default=True,
+    metavar="WHAT",
+    help="As for 'vmatte run'; the key b goes through others.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(get_args(Fit)),
+    default=_PLAYER.fit,
+    show_default=True,
+    help="How a background picture fills the frame.",
+)
+@click.option(
+    "--view",
+    type=click.Choice(VIEWS),
+    default=_PLAYER.view,
+    show_default=True,
+    help="What to begin with.",
+)
+@click.option("--mirror", is_flag=True, help="Exchange left and right.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=_PLAYER.folder,
+    help="Where pictures and recordings go; by default here.",
+)
+@engine_options
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    input: str,
+    background: str,
+    fit: Fit,
+    view: View,
+    mirror: bool,
+    folder: Path,
+    quiet: bool,
+    model: str | None,
+    **rest: Any,
+) -> int:
+    """Show what comes of INPUT in a window: a file, camera:0, rtsp://..., synthetic:.
+
+    Keys change the view, the background, the model and more: press h for a list.
+    """
+    matter = matter_options(rest)
+    window = WindowSink(f"vmatte {mask(input)}")
+    expect_screen("vmatte preview")
+    player = Player(
+        window,
+        PlayerOptions(
+            view=view,
+            backgrounds=cycle_of(background),
+            fit=fit,
+            freeze=True,
+            matter=matter,
+            folder=folder,
+        ),
+    )
+
+    def load() -> Matter[Any]:
+        return load_matter(model, matter, lambda done, _: player.say(f"fetching: {done >> 20} MB"))
+
+    pipeline = LivePipeline(
+        Feed(lambda: open_live(input), name=input),
+        load,
+        [player.output],
+        options=LiveOptions(mirror=mirror),
+    )
+    with interruptible() as stop:
+        stop.attach(pipeline)
+        stats = watch(pipeline, window, player)
+    if not quiet:
+        _report(stats)
+    return 130 if stop.asked else 0
+
+
+def _report(stats: LiveStats) -> None:
+    lines = [f"showed   {stats.composed} frames in {stats.seconds:.1f} s ({stats.fps:.1f} fps)"]
+    if stats.engine is not None:
+        engine = stats.engine
+        lines.append(
+            f"ran      {engine.model} on {engine.runtime}, provider {engine.provider}, "
+            f"precision {engine.precision}"
+        )
+    if stats.latency is not None:
+        lines.append(f"latency  {stats.latency[0]:.0f} ms, 95 % within {stats.latency[1]:.0f} ms")
+    for line in [*lines, *(f"note     {n}" for n in stats.notes)]:
+        print(line, file=sys.stderr)
