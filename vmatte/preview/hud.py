@@ -24,19 +24,18 @@ _DIM = 0.35
 def status_lines(
     now: LiveSnapshot | None, *, view: str, background: str, extra: Sequence[str] = ()
 ) -> list[str]:
-    """Return the strip's lines. extra: states such as 'mirrored'."""
+    """Return the strip's lines. extra: states such as 'paused', 'mirrored'."""
     shown = f"{view} | {background}" if view in ("composite", "split") else view
     if now is None:
         return [" | ".join([shown, "starting", *extra])]
     latency = "-" if now.latency_p50 is None else f"{now.latency_p50:.0f} ms"
-    first = [f"{now.fps:.1f} fps", f"latency {latency}", f"{now.dropped} dropped", now.state]
+    first = [f"{now.fps:.1f} fps", f"latency {latency}", f"{now.dropped} dropped"]
     second = [shown]
     if now.engine is not None:
         engine = now.engine
         second.append(f"{engine.model} {engine.runtime}/{engine.provider}/{engine.precision}")
     if now.working is not None:
-        share = "" if now.share == 1 else f" ({now.share:.0%})"
-        second.append(f"{now.working[0]}x{now.working[1]}{share}")
+        second.append(f"{now.working[0]}x{now.working[1]}")
     return [" | ".join([*first, *extra]), " | ".join(second)]
 
 
@@ -44,7 +43,8 @@ def draw_status(
     canvas: Canvas, lines: Sequence[str], *, message: str = "", recording: bool = False
 ) -> int:
     """Draw ``lines`` on a strip at the bottom, a message above; return the height taken."""
-    height, width = canvas.shape[:2]
+    height: int = canvas.shape[0]
+    width: int = canvas.shape[1]
     scale = _scale(canvas)
     lines = [message, *lines] if message else list(lines)
     margin = round(14 * scale)
@@ -77,6 +77,8 @@ def draw_help(canvas: Canvas, *, file: bool) -> None:
     """Draw the list of keys over the whole canvas."""
     lines = help_lines(file=file)
     height, width = canvas.shape[:2]
+    # Twice: there is text everywhere.
+    _dim(canvas)
     _dim(canvas)
     scale = min(_scale(canvas), height / (34 * (len(lines) + 1)))
     scale = min(scale, _fitting([f"wwwww  {what}" for _, what in lines], width - 8))
@@ -91,7 +93,8 @@ def draw_help(canvas: Canvas, *, file: bool) -> None:
 
 def _scale(canvas: Canvas) -> float:
     """Return the size of text, 1 on a screen of 1080 lines."""
-    return min(1.0, max(0.42, canvas.shape[0] / 1080))
+    height: int = canvas.shape[0]
+    return min(1.0, max(0.42, height / 1080))
 
 
 def _fitting(lines: Sequence[str], width: int) -> float:

@@ -29,6 +29,10 @@ _SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 """Shares of the model's usual picture size that + and - go through."""
 
 
+_TRIED = 1.0
+"""Seconds until a change of the model's picture must have shown, or it cannot be changed."""
+
+
 _TOLD = 4.0
 """Seconds that a message stays."""
 
@@ -169,14 +173,13 @@ class Player:
         self._window.redraw()
 
     def _states(self) -> list[str]:
-        states = []
+        state: str = "starting" if self._snapshot is None else self._snapshot.state
+        states = ["paused" if self._paused else state]
         source = self._source()
         if source is not None and source.duration:
             states.append(f"{source.position:.1f} / {source.duration:.1f} s")
         if not self._loop:
             states.append("no loop")
-        if self._paused:
-            states.append("paused")
         if self._pipeline is not None and self._pipeline.mirror:
             states.append("mirrored")
         return states
@@ -295,8 +298,19 @@ class Player:
         pipeline = self._run()
         nearest = min(range(len(_SCALES)), key=lambda i: abs(_SCALES[i] - pipeline.scale))
         index = min(len(_SCALES) - 1, max(0, nearest + by))
+        before = pipeline.snapshot()
         pipeline.scale = _SCALES[index]
-        self.say(f"the model's picture: {_SCALES[index]:.0%} of its usual size")
+        until = time.monotonic() + _TRIED
+        while pipeline.snapshot().working == before.working and time.monotonic() < until:
+            time.sleep(0.02)
+        if _SCALES[index] == _SCALES[nearest]:
+            self.say(f"the model's picture is {_SCALES[index]:.0%} of its usual size already")
+        elif pipeline.snapshot().working == before.working and not self._paused:
+            pipeline.scale = _SCALES[nearest]
+            model = before.engine.model if before.engine else "the model"
+            self.say(f"{model}: its picture has a fixed size")
+        else:
+            self.say(f"the model's picture: {_SCALES[index]:.0%} of its usual size")
 
     def _save(self) -> None:
         if self._seen is None:
