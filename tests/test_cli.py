@@ -153,7 +153,7 @@ def test_completion(call: Call, shell: str) -> None:
 
 
 def test_completion_completes(user: User) -> None:
-    asked = {"_VMATTE_COMPLETE": "bash_complete", "COMP_WORDS": "vmatte pr", "COMP_CWORD": "1"}
+    asked = {"_VMATTE_COMPLETE": "bash_complete", "COMP_WORDS": "vmatte pro", "COMP_CWORD": "1"}
     user.environment.update(asked)
     code, out, _ = user.run()
     assert code == 0 and out == b"plain,probe\n"
