@@ -124,17 +124,18 @@ class Calls:
     """Functions that other threads want done by one thread, between two pieces of its work."""
 
     def __init__(self) -> None:
-        """Nobody serves yet: calls are made at once, by the caller."""
+        """Let calls wait for whoever will serve them."""
         self._waiting: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._lock = threading.RLock()
+        self._ended = False
         self._server: int | None = None
 
     def post(self, function: Callable[[], T]) -> "Future[T]":
-        """Have ``function`` called by the serving thread, or here and now where nobody serves."""
+        """Have ``function`` called by the serving thread; at once by itself, or after ``end``."""
         done: Future[T] = Future()
         with self._lock:
             self._waiting.append((function, done))
-            if self._server in (None, threading.get_ident()):
+            if self._ended or self._server == threading.get_ident():
                 self.serve()
         return done
 
@@ -159,4 +160,4 @@ class Calls:
         """Serve no more: what waits is done now, what comes is done by its caller."""
         with self._lock:
             self.serve()
-            self._server = None
+            self._ended = True

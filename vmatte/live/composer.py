@@ -1,6 +1,5 @@
 """Mattes, or the slate, into the frames of every output, and on to their lanes."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from vmatte.live.feed import TIME_BASE
 from vmatte.live.inference import Matted
 from vmatte.live.lane import Item, Lane
 from vmatte.live.slate import Slate, plain
+from vmatte.live.tally import Tally
 from vmatte.refine import RefineOptions, refine
-from vmatte.stats import Clock
 
 
 class Composer:
@@ -21,17 +20,16 @@ class Composer:
         info: StreamInfo,
         refine_options: RefineOptions,
         picture: Path | None,
-        clock: Clock,
-        trouble: Callable[[BaseException], None],
+        tally: Tally,
     ) -> None:
         """Prepare for frames of ``info``.
 
-        picture: the user's slate. trouble: is told of a compositor that failed.
+        picture: the user's slate. tally: is told of a compositor that failed.
         """
         self.info, self.options = info, refine_options
         self.lanes: tuple[Lane, ...] = ()
         self._slate = Slate(info, picture)
-        self._clock, self._trouble = clock, trouble
+        self._tally = tally
         self._last: dict[Lane, Frame] = {}
 
     def send(self, matted: Matted, limit: float) -> None:
@@ -40,15 +38,15 @@ class Composer:
         limit: age in seconds beyond which it is not sent to live sinks.
         """
         frame = matted.frame
-        with self._clock.measure("refine"):
+        with self._tally.clock.measure("refine"):
             full = refine(frame, matted.rgb, matted.matte, self.options)
         for lane in self.lanes:
             compositor = lane.output.compositor
             try:
-                with self._clock.measure("composite"):
+                with self._tally.clock.measure("composite"):
                     composed = compositor.compose(frame, full, compositor.advance(frame))
             except Exception as e:
-                self._trouble(e)
+                self._tally.error(e)
                 self._put_slate(lane, frame.pts)
                 continue
             self._last[lane] = composed
@@ -90,7 +88,7 @@ class Composer:
         try:
             composed = self._slate.compose(lane.output, frame, compositor.advance(frame))
         except Exception as e:
-            self._trouble(e)
+            self._tally.error(e)
             composed = plain(lane.info or self.info, pts)
         lane.put(Item(composed))
 

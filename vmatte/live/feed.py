@@ -94,6 +94,15 @@ class Feed:
         return self._source_info or self.info
 
     @property
+    def description(self) -> str:
+        """The name, and what the latest connection negotiated."""
+        info = self._source_info
+        if info is None:
+            return self.name
+        rate = f" at {float(info.rate):.4g} fps" if info.rate else ""
+        return f"{self.name}, {info.width}x{info.height}{rate}"
+
+    @property
     def source(self) -> FrameSource | None:
         """The source that is open now, if one is; a played file takes ``seek`` and ``pause``."""
         connection = self._connection

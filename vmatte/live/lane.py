@@ -89,6 +89,11 @@ class Lane:
         watched = getattr(self.output.sink, "watched", None)
         return True if watched is None else bool(watched())
 
+    def ended(self) -> bool:
+        """Whether the user has ended this output, such as by closing its window."""
+        ended = getattr(self.output.sink, "ended", None)
+        return False if ended is None else bool(ended())
+
     def end(self, *, abort: bool = False) -> None:
         """Finish after what is queued, without waiting; ``join`` waits."""
         self._abort = self._abort or abort
