@@ -29,7 +29,9 @@ _SCRIPT = Path(__file__).with_name("rtsp_gst.py")
 
 @functools.cache
 def _available() -> bool:
-    check = "import gi; gi.require_version('GstRtspServer', '1.0'); gi.require_version('Gst', '1.0')"
+    check = (
+        "import gi; gi.require_version('GstRtspServer', '1.0'); gi.require_version('Gst', '1.0')"
+    )
     check += "; from gi.repository import Gst, GstRtspServer; Gst.init(None)"
     check += "; exit(not all(map(Gst.ElementFactory.find, ('appsrc', 'rtph264pay'))))"
     try:

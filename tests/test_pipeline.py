@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from streams import INFO, SIZE, Endless, brightness, build, frame, frames, opened
 
+from vmatte import pipeline
 from vmatte.composite import Composite, parse_background
 from vmatte.frames import Frame
 from vmatte.pipeline import DEPTH, Pipeline
-from vmatte.refine import RefineOptions
+from vmatte.refine import RefineOptions, refine
 from vmatte.testing import FunctionMatter, ListSource, MemorySink
 
 
@@ -54,14 +55,31 @@ def test_every_matte_lands_on_its_own_frame() -> None:
     assert source.closed
 
 
+@pytest.mark.parametrize("coloured", [False, True])
+def test_colours_are_worked_out_only_where_they_show(
+    coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def spy(frame: Frame, rgb: Any, matte: Any, options: RefineOptions) -> Any:
+        asked.append(options.decontaminate)
+        return refine(frame, rgb, matte, options)
+
+    monkeypatch.setattr(pipeline, "refine", spy)
+    outputs = [opened(MemorySink())]
+    if coloured:
+        outputs.append(opened(MemorySink(), Composite(parse_background("black"))))  # type: ignore[arg-type]
+    Pipeline(ListSource(INFO, frames(3)), Counting(), outputs).run()
+    assert asked == [coloured] * 3
+
+
 def test_what_a_run_tells() -> None:
     seen: list[int] = []
     sink = MemorySink()
     sink.notes.append("odd size kept")
     source = ListSource(replace(INFO, notes=("turned",)), frames(5))
     source.skipped = 2
-    pipeline = build(source, [sink], progress=lambda n, info: seen.append(n))
-    stats = pipeline.run()
+    stats = build(source, [sink], progress=lambda n, info: seen.append(n)).run()
     assert seen == [1, 2, 3, 4, 5]
     assert stats.skipped == 2
     assert stats.notes == ("turned", "memory: odd size kept")
@@ -92,13 +110,13 @@ def test_memory_is_bounded() -> None:
             super().write(frame)
 
     source = Endless()
-    pipeline = build(source, [Stuck(), MemorySink()])
-    thread = threading.Thread(target=pipeline.run)
+    running = build(source, [Stuck(), MemorySink()])
+    thread = threading.Thread(target=running.run)
     thread.start()
     time.sleep(0.5)
     # Two queues, and one frame in the hands of each stage.
     assert DEPTH < source.read <= 2 * DEPTH + 4
-    pipeline.stop()
+    running.stop()
     gate.set()
     thread.join(5)
     assert not thread.is_alive()

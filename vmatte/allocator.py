@@ -7,7 +7,7 @@ _TRIM, _MMAP = -1, -3
 """M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
 
 _LARGEST = 32 << 20
-"""Bytes: glibc takes no larger M_MMAP_THRESHOLD. Twice as much may lie free, as it is by default."""
+"""Bytes: glibc takes no larger M_MMAP_THRESHOLD. Twice as much may lie free, as by default."""
 
 
 def keep_pictures_apart(smallest: int) -> None:

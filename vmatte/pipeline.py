@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,8 @@ class Pipeline:
             raise OptionError("a pipeline without an output has nothing to do; give one or more")
         self._source, self._matter, self._outputs = source, matter, list(outputs)
         self._options = options or RefineOptions()
+        if not any(o.compositor.coloured for o in outputs):
+            self._options = replace(self._options, decontaminate=False)
         self._progress = progress
         self._workers = workers or min(4, os.cpu_count() or 1)
         self._stop = threading.Event()

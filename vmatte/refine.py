@@ -91,6 +91,10 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     return refined
 
 
+_FADE = 0.25
+"""The guided filter fades out where a matte is enlarged by less than 1 plus this."""
+
+
 def _along(luma: Plane, maps: Map) -> Map:
     """Return alpha of a region: a * luma + b, bound by the least and greatest alpha around."""
     a, b, low, high = cv2.split(maps)
@@ -152,7 +156,8 @@ def _guided(
     guide: luma in code values up to ``top``. scale: how much larger the frame is. The more the
     matte is enlarged, the less its own values are replaced by the filter's means, and the more it
     takes for texture to count as an edge: else the background's grain is cut into the subject's
-    outline. Chosen on the test clips, by scores and by eye (benchmarks/refinement.py).
+    outline. Chosen on the test clips, by scores and by eye (benchmarks/refinement.py). Where hardly
+    anything is enlarged it fades to alpha as it is, which a filter could only blur.
     """
     side = 2 * options.radius + 1
 
@@ -164,8 +169,9 @@ def _guided(
     covariance = mean(guide * alpha) - mean_guide * mean_alpha
     variance = mean(guide * guide) - mean_guide * mean_guide
     a: Map = covariance / (variance + np.float32(options.epsilon * scale * top**2))
-    a = cv2.GaussianBlur(a, (3, 3), 0.6, borderType=cv2.BORDER_REPLICATE)
-    share = np.float32(1 / scale**2)
+    fade = np.float32(min(1.0, (scale - 1) / _FADE))
+    a = fade * cv2.GaussianBlur(a, (3, 3), 0.6, borderType=cv2.BORDER_REPLICATE)
+    share = fade / np.float32(scale**2)
     b = alpha + share * (mean_alpha - alpha) - a * (guide + share * (mean_guide - guide))
     return a, b
 

@@ -27,6 +27,9 @@ Advanced = tuple[Plane, ...] | None
 class Compositor(Protocol):
     """Turns a frame and its matte into the frame of one output."""
 
+    coloured: bool
+    """Whether it shows the subject's colours: where no output does, they are not worked out."""
+
     def open(self, info: StreamInfo) -> StreamInfo:
         """Prepare for frames of ``info``; return what the composed frames look like."""
         ...
@@ -46,6 +49,8 @@ class Compositor(Protocol):
 
 class Composite:
     """The subject over a background. See Compositor."""
+
+    coloured = True
 
     def __init__(self, background: Background) -> None:
         """Put ``background`` behind the subject."""
@@ -72,6 +77,8 @@ class Composite:
 
 class Subject:
     """The subject alone, in its own colours: with an alpha plane, or on black. See Compositor."""
+
+    coloured = True
 
     def __init__(self, *, transparent: bool) -> None:
         """Add an alpha plane where ``transparent``."""
@@ -103,6 +110,8 @@ class Subject:
 
 class AlphaOutput:
     """The matte itself, as full-range gray. See Compositor."""
+
+    coloured = False
 
     def open(self, info: StreamInfo) -> StreamInfo:
         """Choose the depth: the source's."""

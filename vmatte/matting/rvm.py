@@ -8,6 +8,7 @@ where there is an edge. Signature and state: the release page of RobustVideoMatt
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,12 +64,12 @@ class RvmMatter:
         if "downsample_ratio" in self._runtime.inputs:
             feeds["downsample_ratio"] = np.ones(1, np.float32)
         out = self._runtime.run(feeds)
-        base = out[self._runtime.outputs[0]][0].astype(np.float32)
+        base = out[self._runtime.outputs[0]][0].astype(np.float32, copy=False)
         if base.shape[1:] != rgb.shape[:2]:
             raise InferenceError(f"RVM gave {base.shape} for a picture of {rgb.shape}")
         alpha = alpha_of(base[3], self.engine.model)
-        residual = base[:3].transpose(1, 2, 0)
-        foreground = np.clip(residual + rgb.astype(np.float32) / 255, 0, 1)
+        colours = base[:3] + src[0].astype(np.float32, copy=False)
+        foreground = cv2.merge([*np.clip(colours, 0, 1, out=colours)])
         return Matte(alpha, foreground), tuple(out[f"r{k}o"] for k in range(1, len(state) + 1))
 
     def close(self) -> None:
