@@ -7,13 +7,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vmatte.composite import AlphaOutput, Composite, Compositor, Fit, Subject, parse_background
+from vmatte.composite import (
+    AlphaOutput,
+    Background,
+    Composite,
+    Compositor,
+    Fit,
+    Subject,
+    parse_background,
+)
 from vmatte.composite.background import COLOURS, ColourBackground
 from vmatte.errors import OptionError
 from vmatte.matting import Matter, MatterOptions, load_matter
 from vmatte.pipeline import Output, Pipeline, Progress
 from vmatte.refine import RefineOptions
-from vmatte.sinks import Encoding, open_sink
+from vmatte.sinks import LIVE, Encoding, open_sink
 from vmatte.sources import FrameSource, open_source
 from vmatte.stats import RunStats
 
@@ -59,7 +67,7 @@ def matte(
     options = options or JobOptions()
     if not outputs:
         raise OptionError("no output is named; give at least one, such as -o out.mp4")
-    _check_names(source if isinstance(source, str) else None, outputs, options)
+    check_names(source if isinstance(source, str) else None, outputs, options.background)
     if isinstance(source, str):
         source = open_source(
             source, start=options.start, end=options.end, rate=options.rate, salvage=options.salvage
@@ -109,33 +117,41 @@ def split_name(name: str) -> tuple[str, str]:
     return kind, target
 
 
+def compositor_of(
+    kind: str,
+    background: str,
+    fit: Fit,
+    parse: Callable[[str, Fit], Background | None] = parse_background,
+) -> Compositor:
+    """Return what makes an output of ``kind``, one of KINDS. Raises OptionError, InputError."""
+    if kind == "alpha":
+        return AlphaOutput()
+    if kind == "foreground":
+        # Black behind, and not colours cut at the edge: what is hardly there would show as a rim.
+        return Composite(ColourBackground(COLOURS["black"]))
+    behind = parse(background, fit)
+    return Subject(transparent=True) if behind is None else Composite(behind)
+
+
 def _output(name: str, options: JobOptions, *, still: bool) -> Output:
     kind, target = split_name(name)
-    compositor: Compositor
-    if kind == "alpha":
-        compositor = AlphaOutput()
-    elif kind == "foreground":
-        # Black behind, and not colours cut at the edge: what is hardly there would show as a rim.
-        compositor = Composite(ColourBackground(COLOURS["black"]))
-    else:
-        background = parse_background(options.background, options.fit)
-        compositor = Subject(transparent=True) if background is None else Composite(background)
+    compositor = compositor_of(kind, options.background, options.fit)
     sink = open_sink(
         target, options.encoding, overwrite=options.overwrite, still=still, sound=options.sound
     )
     return Output(compositor, sink)
 
 
-def _check_names(source: str | None, outputs: Sequence[str], options: JobOptions) -> None:
+def check_names(source: str | None, outputs: Sequence[str], background: str) -> None:
     """Raise OptionError where an output would replace what is read, or another output."""
     # os.path answers no, where Path raises: of names too long, and folders that may not be read.
-    read = [n for n in (source, options.background) if n and os.path.isfile(n)]  # noqa: PTH113
+    read = [n for n in (source, background) if n and os.path.isfile(n)]  # noqa: PTH113
     # A pattern of images may well hit those of the folder, or of the pattern, that is read.
     folder = None if source is None or source == "-" else _folder(source)
     seen: set[Path | str] = set()
     for name in outputs:
         target = split_name(name)[1]
-        if target == "null:":
+        if target.startswith(("null:", *LIVE)):
             continue
         if not target:
             raise OptionError(f"output {name!r} names no file")

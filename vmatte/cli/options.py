@@ -6,12 +6,17 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from vmatte.cli.values import Bitrate, Levels
+from vmatte.composite import Fit
+from vmatte.job import JobOptions
 from vmatte.matting import MatterOptions
+from vmatte.refine import RefineOptions
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
+from vmatte.sinks.codecs import CODECS, Encoding
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_RUNTIME = RuntimeOptions()
+_RUNTIME, _JOB, _REFINE = RuntimeOptions(), JobOptions(), RefineOptions()
 
 
 def group(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -94,3 +99,85 @@ def matter_options(given: dict[str, Any]) -> MatterOptions:
         classes=given.pop("classes"),
         accept_licence=given.pop("accept_licence"),
     )
+
+
+look_options = group(
+    click.option(
+        "--background",
+        default=_JOB.background,
+        show_default=True,
+        metavar="WHAT",
+        help="green (or black, white, blue, red, gray), #rrggbb, an image, a video, "
+        "blur[:radius] or transparent.",
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(get_args(Fit)),
+        default=_JOB.fit,
+        show_default=True,
+        help="How a background picture fills the frame.",
+    ),
+    click.option(
+        "--guided/--no-guided",
+        default=_REFINE.guided,
+        show_default=True,
+        help="Follow the picture's own edges when the matte is enlarged.",
+    ),
+    click.option(
+        "--decontaminate/--no-decontaminate",
+        default=_REFINE.decontaminate,
+        show_default=True,
+        help="Remove the old background's colour from hair and edges.",
+    ),
+    click.option(
+        "--levels",
+        type=Levels(),
+        default=",".join(map(str, _REFINE.levels)),
+        show_default=True,
+        help="Alpha that counts as background, and as foreground.",
+    ),
+    click.option("--threshold", type=float, metavar="A", help="Cut the matte hard at this alpha."),
+    click.option(
+        "--feather",
+        type=float,
+        default=_REFINE.feather,
+        metavar="PX",
+        help="Soften the edge by so many pixels.",
+    ),
+    click.option(
+        "--grow",
+        type=float,
+        default=_REFINE.grow,
+        metavar="PX",
+        help="Widen the matte (shrink it when negative).",
+    ),
+)
+"""What is put behind the subject, and how the matte is brought to full size.
+
+``refine_options`` takes the latter.
+"""
+
+
+def refine_options(given: dict[str, Any]) -> RefineOptions:
+    """Take what ``look_options`` added, less background and fit, out of a command's arguments."""
+    names = ("guided", "decontaminate", "levels", "threshold", "feather", "grow")
+    return RefineOptions(**{n: given.pop(n) for n in names})
+
+
+encoding_options = group(
+    click.option(
+        "--codec",
+        type=click.Choice(list(CODECS)),
+        help="Video codec; default: the usual one of the container.",
+    ),
+    click.option("--crf", type=float, metavar="N", help="Constant quality; lower is better."),
+    click.option("--preset", metavar="NAME", help="The encoder's speed, in its own terms."),
+    click.option("--pix-fmt", metavar="NAME", help="Pixel format, in FFmpeg's terms."),
+    click.option("--bitrate", type=Bitrate(), help="Instead of --crf, such as 4M."),
+)
+"""How video files are encoded; ``encoding`` takes what it gives."""
+
+
+def encoding(given: dict[str, Any]) -> Encoding:
+    """Take what ``encoding_options`` added out of a command's arguments."""
+    return Encoding(**{f.name: given.pop(f.name) for f in fields(Encoding)})

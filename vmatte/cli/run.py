@@ -1,20 +1,25 @@
 """vmatte run: the main job."""
 
 import sys
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from vmatte.cli.options import engine_options, group, matter_options
+from vmatte.cli.options import (
+    encoding,
+    encoding_options,
+    engine_options,
+    group,
+    look_options,
+    matter_options,
+    refine_options,
+)
 from vmatte.cli.report import Reporter, interruptible
-from vmatte.cli.values import Bitrate, Levels, Rate, Seconds
-from vmatte.composite import Fit
+from vmatte.cli.values import Rate, Seconds
 from vmatte.errors import VmatteError
 from vmatte.job import JobOptions, matte
-from vmatte.refine import RefineOptions
-from vmatte.sinks.codecs import CODECS, Encoding
 
-_JOB, _REFINE = JobOptions(), RefineOptions()
+_JOB = JobOptions()
 
 
 _EXAMPLES = """\b
@@ -28,73 +33,11 @@ Examples:
 """
 
 
-_look = group(
-    click.option(
-        "--background",
-        default=_JOB.background,
-        show_default=True,
-        metavar="WHAT",
-        help="green (or black, white, blue, red, gray), #rrggbb, an image, a video, "
-        "blur[:radius] or transparent.",
-    ),
-    click.option(
-        "--fit",
-        type=click.Choice(get_args(Fit)),
-        default=_JOB.fit,
-        show_default=True,
-        help="How a background picture fills the frame.",
-    ),
-    click.option(
-        "--guided/--no-guided",
-        default=_REFINE.guided,
-        show_default=True,
-        help="Follow the picture's own edges when the matte is enlarged.",
-    ),
-    click.option(
-        "--decontaminate/--no-decontaminate",
-        default=_REFINE.decontaminate,
-        show_default=True,
-        help="Remove the old background's colour from hair and edges.",
-    ),
-    click.option(
-        "--levels",
-        type=Levels(),
-        default=",".join(map(str, _REFINE.levels)),
-        show_default=True,
-        help="Alpha that counts as background, and as foreground.",
-    ),
-    click.option("--threshold", type=float, metavar="A", help="Cut the matte hard at this alpha."),
-    click.option(
-        "--feather",
-        type=float,
-        default=_REFINE.feather,
-        metavar="PX",
-        help="Soften the edge by so many pixels.",
-    ),
-    click.option(
-        "--grow",
-        type=float,
-        default=_REFINE.grow,
-        metavar="PX",
-        help="Widen the matte (shrink it when negative).",
-    ),
-)
-
-
 _media = group(
     click.option("--start", type=Seconds(), help="Begin here (seconds, or [h:]m:s)."),
     click.option("--end", type=Seconds(), help="End here."),
     click.option("--rate", type=Rate(), help="Frames per second of a folder of images."),
     click.option("--salvage", is_flag=True, help="Use what is left of a damaged file."),
-    click.option(
-        "--codec",
-        type=click.Choice(list(CODECS)),
-        help="Video codec; default: the usual one of the container.",
-    ),
-    click.option("--crf", type=float, metavar="N", help="Constant quality; lower is better."),
-    click.option("--preset", metavar="NAME", help="The encoder's speed, in its own terms."),
-    click.option("--pix-fmt", metavar="NAME", help="Pixel format, in FFmpeg's terms."),
-    click.option("--bitrate", type=Bitrate(), help="Instead of --crf, such as 4M."),
     click.option(
         "--sound/--no-sound",
         default=_JOB.sound,
@@ -116,9 +59,10 @@ _media = group(
     metavar="NAME",
     help="out.mp4, frames/%06d.png, alpha=..., foreground=..., - or null:; repeatable.",
 )
-@_look
+@look_options
 @engine_options
 @_media
+@encoding_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard error.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -127,17 +71,6 @@ def command(
     as_json: bool,
     quiet: bool,
     model: str | None,
-    levels: tuple[float, float],
-    threshold: float | None,
-    feather: float,
-    grow: float,
-    guided: bool,
-    decontaminate: bool,
-    codec: str | None,
-    crf: float | None,
-    preset: str | None,
-    pix_fmt: str | None,
-    bitrate: int | None,
     **rest: Any,
 ) -> int:
     """Replace the background of INPUT: a video, a picture, a folder or pattern of pictures, or -.
@@ -147,15 +80,8 @@ def command(
     options = JobOptions(
         model=model,
         matter=matter_options(rest),
-        refine=RefineOptions(
-            guided=guided,
-            decontaminate=decontaminate,
-            levels=levels,
-            threshold=threshold,
-            feather=feather,
-            grow=grow,
-        ),
-        encoding=Encoding(codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, bitrate=bitrate),
+        refine=refine_options(rest),
+        encoding=encoding(rest),
         **rest,
     )
     with Reporter(as_json=as_json, quiet=quiet) as reporter, interruptible() as stop:

@@ -85,9 +85,9 @@ class Lane:
         self._box.put(item)
 
     def watched(self) -> bool:
-        """Whether anybody looks, as far as the sink can tell."""
+        """Whether anybody looks; yes where the sink cannot tell."""
         watched = getattr(self.output.sink, "watched", None)
-        return True if watched is None else bool(watched())
+        return watched is None or watched() is not False
 
     def ended(self) -> bool:
         """Whether the user has ended this output, such as by closing its window."""

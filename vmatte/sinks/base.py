@@ -9,8 +9,9 @@ class Sink(Protocol):
     """Where frames go. Used from one thread: open, write ..., then close or abort.
 
     A sink may have more, which live runs look at: ``recording``, true where frames are kept, so
-    that late ones are still wanted and times begin at zero; ``watched()``, whether anybody looks;
-    ``ended()``, whether the user has ended it, such as by closing a window.
+    that late ones are still wanted and times begin at zero; ``watched()``, whether anybody looks,
+    None where it cannot tell; ``ended()``, whether the user has ended it, such as by closing a
+    window.
     """
 
     @property
