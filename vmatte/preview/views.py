@@ -81,6 +81,8 @@ class Split:
     See Compositor.
     """
 
+    coloured = True
+
     def __init__(self, after: Compositor, divider: Divider) -> None:
         """Show ``after``, which keeps the frame's format, on the right of ``divider``."""
         self._after, self._divider = after, divider
@@ -137,6 +139,8 @@ class Watched:
 
     So views can change in the middle of a recording, and while nothing moves. See Compositor.
     """
+
+    coloured = True
 
     def __init__(self, shown: Compositor, seen: Callable[[StreamInfo, Seen], None]) -> None:
         """Show ``shown``; ``seen`` is given each frame of the source, but no slate."""
