@@ -19,7 +19,7 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 LAUNCH = (
     "( appsrc name=feed is-live=true format=time block=true max-bytes=4000000 "
     "caps=video/x-h264,stream-format=byte-stream,alignment=au "
-    "! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    "! rtph264pay name=pay0 pt=96 )"
 )
 
 

@@ -104,11 +104,15 @@ class EngineError(VmatteError, RuntimeError):
 
 
 _USERINFO = re.compile(r"(?<=://)[^/\s]+@")
+_SECRET = re.compile(
+    r"([?&](?:user|usr|username|login|pass|passwd|password|pwd|token|key|secret|auth)=)[^&\s]+",
+    re.I,
+)
 
 
 def mask(text: str) -> str:
-    """Return ``text`` with the user name and password of every URL in it replaced by ``***``."""
-    return _USERINFO.sub("***@", text)
+    """Return ``text`` with the user name, password and token of every URL in it as ``***``."""
+    return _SECRET.sub(r"\1***", _USERINFO.sub("***@", text))
 
 
 @contextmanager

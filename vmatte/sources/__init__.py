@@ -10,8 +10,10 @@ from vmatte.errors import InputError, OptionError, mask, reading
 from vmatte.sources.base import FrameSource
 from vmatte.sources.file import FileSource
 from vmatte.sources.images import ImagesSource, find_images
-from vmatte.sources.live import LiveInput, open_live
+from vmatte.sources.live import LiveInput, connect, open_live
+from vmatte.sources.network import NetworkSource
 from vmatte.sources.paced import PacedSource
+from vmatte.sources.recording import RecordedSource
 from vmatte.sources.synthetic import SyntheticSource, parse_synthetic
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "FrameSource",
     "ImagesSource",
     "LiveInput",
+    "NetworkSource",
     "PacedSource",
     "SyntheticSource",
     "open_live",
@@ -36,9 +39,11 @@ def open_source(
 ) -> FrameSource:
     """Open whatever ``name`` names.
 
-    A media file, a picture, a folder or pattern of images, ``-`` (YUV4MPEG2 on standard input), or
-    ``synthetic:[WxH][@RATE][+marker]``. start, end: seconds. rate: of images, frames per second.
-    salvage: use what is left of a damaged file. Raises InputError and its subclasses.
+    A media file, a picture, a folder or pattern of images, ``-`` (YUV4MPEG2 on standard input), a
+    live input (see open_live; all its frames, until it is lost or ``end``) or
+    ``synthetic:[WxH][@RATE][+marker]``, which then ends after 60 frames. start, end: seconds.
+    rate: of images, frames per second. salvage: use what is left of a damaged file. Raises
+    InputError and its subclasses.
     """
     if start is not None and end is not None and end <= start:
         raise OptionError(f"the end, {end} s, must lie after the start, {start} s")
@@ -60,6 +65,12 @@ def open_source(
             return ImagesSource(find_images(name), name=name, rate=rate or Fraction(25))
     if name.startswith("synthetic:"):
         return SyntheticSource(**parse_synthetic(name))
+    live = connect(name, LiveInput(timeout=10.0))
+    if live is not None:
+        if start is not None:
+            live.close()
+            raise OptionError(f"--start cuts files, but {mask(name)} is live and begins now")
+        return RecordedSource(live, end=end)
     if name == "-":
         return _piped(start, end, salvage)
     return FileSource(name, start=start, end=end, salvage=salvage)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from vmatte.errors import InputError, OptionError, mask
+from vmatte.errors import InputError, OptionError
 from vmatte.sources.base import FrameSource
+from vmatte.sources.file import FileSource
+from vmatte.sources.network import PROTOCOLS, NetworkSource, scheme_of
 from vmatte.sources.paced import PacedSource
 from vmatte.sources.synthetic import SyntheticSource, parse_synthetic
 
@@ -55,10 +57,9 @@ def open_live(name: str, options: LiveInput | None = None) -> FrameSource:
     the new one, and ``info`` describes it. Raises InputError and its subclasses.
     """
     options = options or LiveInput()
-    if name.startswith("camera:"):
-        raise InputError(f"{name}: cameras are not built yet")
-    if "://" in name:
-        raise InputError(f"{mask(name)}: addresses are not built yet")
+    source = connect(name, options)
+    if source is not None:
+        return source
     if name.startswith("synthetic:"):
         drawn = parse_synthetic(name)
         if options.size is not None:
@@ -69,7 +70,25 @@ def open_live(name: str, options: LiveInput | None = None) -> FrameSource:
     return PacedSource(lambda start: _file(name, start), loop=options.loop)
 
 
+def connect(name: str, options: LiveInput) -> FrameSource | None:
+    """Open a camera or a stream; None where ``name`` names a file, be it one on a web server.
+
+    Raises InputError and its subclasses.
+    """
+    if name.startswith("camera:"):
+        raise InputError(f"{name}: cameras are not built yet")
+    if scheme_of(name) not in PROTOCOLS:
+        return None
+    source = NetworkSource(name, timeout=options.timeout, transport=options.transport)
+    if not source.finite:
+        return source
+    source.close()
+    return None
+
+
 def _file(name: str, start: float) -> FrameSource:
     from vmatte.sources import open_source
 
+    if scheme_of(name) is not None:
+        return FileSource(name, start=start or None)
     return open_source(name, start=start or None)
