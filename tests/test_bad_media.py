@@ -310,7 +310,7 @@ def test_names_that_look_like_patterns(tmp_path: Path) -> None:
     sink = open_sink(str(tmp_path / "a[1]_%d.png"))
     with pytest.raises(OutputExistsError):
         sink.open(info_of("rgb24"))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="refuses connections"):
         read("http://127.0.0.1:1/my%20clip.mp4")
 
 
