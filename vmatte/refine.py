@@ -4,6 +4,7 @@ Only tiles that hold an edge are computed: everywhere else alpha is exactly 0 or
 is a copy.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -132,9 +133,18 @@ def _tiles(low: Map, high: Map, size: tuple[int, int]) -> Tiles:
     # where its end falls within one.
     seen = cv2.dilate((high > 0).astype(np.uint8), _REACH, borderType=cv2.BORDER_REPLICATE)
     full = cv2.erode((low >= 1).astype(np.uint8), _REACH, borderType=cv2.BORDER_REPLICATE)
-    is_solid = np.minimum.reduceat(np.minimum.reduceat(full, rows, 0), cols, 1) > 0
-    is_edge = (np.maximum.reduceat(np.maximum.reduceat(seen, rows, 0), cols, 1) > 0) & ~is_solid
+    is_solid = _by_tile(np.minimum, full, rows, cols) > 0
+    is_edge = (_by_tile(np.maximum, seen, rows, cols) > 0) & ~is_solid
     return tuple(_runs(is_edge, size)), tuple(_runs(is_solid, size))
+
+
+def _by_tile(least: np.ufunc, plane: NDArray[Any], rows: Any, cols: Any) -> NDArray[Any]:
+    """Return the least (or what ``least`` reduces to) of each tile; they begin at rows, cols."""
+    # Many times as fast as reduceat along rows.
+    ends = np.maximum([*rows[1:], len(plane)], rows + 1)
+    bands = np.stack([least.reduce(plane[y:end]) for y, end in zip(rows, ends, strict=True)])
+    found: NDArray[Any] = least.reduceat(bands, cols, 1)
+    return found
 
 
 def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
@@ -217,18 +227,47 @@ def _residual(
 
 
 def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
-    """Grow, shrink and feather the whole plane, and find its edges anew."""
+    """Grow, shrink and feather near the edges, and find them anew."""
+    width, height = matte.size
+    pixels = round(options.grow)
+    # OpenCV ends a Gaussian at 4 sigma.
+    reach = abs(pixels) + math.ceil(2 * options.feather)
+    near = np.zeros((-(-height // TILE), -(-width // TILE)), np.uint8)
+    for edge in matte.edges:
+        y, _, first, last = edge.region
+        near[y // TILE, first // TILE : -(-last // TILE)] = 1
+    side = 2 * math.ceil(reach / TILE) + 1
+    near = cv2.dilate(near, np.ones((side, side), np.uint8))
+    # What lies around a run is worked out again for the next one; too often where it is more.
+    runs = _runs(near > 0, matte.size) if reach <= TILE else [Region(0, height, 0, width)]
     plane = matte.values()
-    pixels = round(abs(options.grow))
-    if pixels:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
-        morph = cv2.dilate if options.grow > 0 else cv2.erode
-        plane = morph(plane, kernel, borderType=cv2.BORDER_REPLICATE)
-    if options.feather:
-        plane = cv2.GaussianBlur(plane, (0, 0), options.feather / 2)
-        # What a code value cannot show is not an edge.
-        plane[plane < 1 / 512] = 0
-        plane[plane > 1 - 1 / 512] = 1
-    regions, solid = _tiles(plane, plane, matte.size)
-    edges = tuple(Edge(r, np.ascontiguousarray(plane[r.slices])) for r in regions)
-    return replace(matte, edges=edges, solid=solid)
+    shaped = plane.copy()
+    for run in runs:
+        y, x = max(0, run.y0 - reach), max(0, run.x0 - reach)
+        part = _grown(plane[y : run.y1 + reach, x : run.x1 + reach], pixels)
+        if options.feather:
+            part = cv2.GaussianBlur(part, (0, 0), options.feather / 2)
+            # What a code value cannot show is not an edge.
+            part[part < 1 / 512] = 0
+            part[part > 1 - 1 / 512] = 1
+        shaped[run.slices] = part[run.y0 - y : run.y1 - y, run.x0 - x : run.x1 - x]
+    rows, cols = np.arange(0, height, TILE), np.arange(0, width, TILE)
+    is_solid = _by_tile(np.minimum, shaped, rows, cols) >= 1
+    is_edge = (_by_tile(np.maximum, shaped, rows, cols) > 0) & ~is_solid
+    edges = (Edge(r, np.ascontiguousarray(shaped[r.slices])) for r in _runs(is_edge, matte.size))
+    return replace(matte, edges=tuple(edges), solid=tuple(_runs(is_solid, matte.size)))
+
+
+def _grown(plane: Map, pixels: int) -> Map:
+    """Return ``plane`` grown, or where negative shrunk, by an octagon of that radius.
+
+    Its diagonal is as long as its axes: a square of 1 reaches sqrt(2) along it, a cross sqrt(1/2).
+    """
+    squares = round(0.414 * abs(pixels))
+    morph = cv2.dilate if pixels > 0 else cv2.erode
+    steps = ((cv2.MORPH_RECT, squares), (cv2.MORPH_CROSS, abs(pixels) - squares))
+    for shape, times in steps:
+        if times:
+            kernel = cv2.getStructuringElement(shape, (3, 3))
+            plane = morph(plane, kernel, iterations=times, borderType=cv2.BORDER_REPLICATE)
+    return plane

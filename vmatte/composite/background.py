@@ -200,25 +200,36 @@ class BlurBackground:
         # At a fraction of the size the blur costs little and looks the same.
         step = max(1, round(self._pixels / 4))
         small = (max(1, frame.width // step), max(1, frame.height // step))
-        alpha = cv2.resize(matte.dense(), small, interpolation=cv2.INTER_AREA)
+        alpha = _shrunk(matte.dense(), small)
         weight = cv2.multiply(255 - alpha, 1 / 255, dtype=cv2.CV_32F)
         sigma = self._pixels / step / 2
         spread = cv2.GaussianBlur(weight, (0, 0), sigma) + np.float32(1e-3)
         blurred = []
         for plane in frame.planes:
-            reduced = cv2.resize(plane, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+            reduced = _shrunk(plane, small).astype(np.float32)
             weights = weight if reduced.ndim == 2 else weight[:, :, None]
             total = spread if reduced.ndim == 2 else spread[:, :, None]
             # A trace of the plain blur fills what lies deep under the subject.
             plain = cv2.GaussianBlur(reduced, (0, 0), sigma) * np.float32(1e-3)
             mixed = (cv2.GaussianBlur(reduced * weights, (0, 0), sigma) + plain) / total
             h, w = plane.shape[:2]
-            large = cv2.resize(mixed, (w, h), interpolation=cv2.INTER_LINEAR)
-            blurred.append(np.rint(large).astype(plane.dtype))
+            codes = np.rint(mixed).astype(plane.dtype)
+            blurred.append(cv2.resize(codes, (w, h), interpolation=cv2.INTER_LINEAR))
         return tuple(blurred)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _shrunk(plane: Plane, size: tuple[int, int]) -> Plane:
+    """Return ``plane`` at ``size``, each sample the mean of what it covers."""
+    h, w = plane.shape[:2]
+    # OpenCV is ten times as fast at halving as at other factors.
+    while w >= 2 * size[0] and h >= 2 * size[1]:
+        w, h = w // 2, h // 2
+        plane = cv2.resize(plane, (w, h), interpolation=cv2.INTER_LINEAR)
+    shrunk: Plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return shrunk
 
 
 def parse_background(text: str, fit: Fit = "cover") -> Background | None:
