@@ -1,18 +1,12 @@
 """Scoring models and finished mattes against true mattes, on clips made here."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from numpy.typing import NDArray
+from discs import MASKS, SIZE, BrightIsSubject, colour, disc, make_dataset, write
 
-from vmatte.cli import cli
 from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.errors import DamagedMediaError, InputError, InputNotFoundError
 from vmatte.evaluation import (
@@ -27,75 +21,11 @@ from vmatte.evaluation import (
     score,
 )
 from vmatte.frames import Frame, from_array, new_picture, plane_views
-from vmatte.matting.base import Engine, Matte
-
-SIZE = 64, 48
-
-
-def disc(x: float, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
-    yy, xx = np.mgrid[: size[1], : size[0]]
-    return np.uint8(255) * (np.hypot(xx - x, yy - 24) < 12)
-
-
-def write(path: Path, pictures: list[NDArray[np.uint8]], rate: int = 25) -> Path:
-    """Write [H, W] gray or [H, W, 3] RGB pictures, losslessly but for rounding."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    gray = pictures[0].ndim == 2
-    still = path.suffix == ".png"
-    with av.open(str(path), "w", format="image2" if still else None) as out:
-        stream = out.add_stream("png" if still else "ffv1", rate=rate)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "gray" if gray else "rgb24" if still else "yuv444p"
-        for i, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="gray" if gray else "rgb24")
-            frame.pts, frame.time_base = i, Fraction(1, rate)
-            out.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
-        out.mux(stream.encode())
-    return path
-
-
-def colour(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(mask[..., None], 3, axis=2)
-
-
-MASKS = [disc(20), disc(24), disc(28)]
 
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Two videos that share a true matte, and two stills."""
-    root = tmp_path / "data"
-    write(root / "walk/alpha.mkv", MASKS)
-    write(root / "walk/moving.mkv", [colour(m) for m in MASKS])
-    write(root / "walk/still.mkv", [colour(m) for m in MASKS])
-    for name, x in (("2", 20), ("10", 30)):
-        write(root / f"photos/alpha/{name}.png", [disc(x)])
-        write(root / f"photos/image/{name}.png", [colour(disc(x))])
-    (root / "README.txt").write_text("not a clip")
-    return root
-
-
-@dataclass
-class BrightIsSubject:
-    """Takes red for alpha, at half the size; its state counts frames."""
-
-    engine = Engine(model="fake", runtime="none", provider="none", precision="uint8")
-    starts: int = 0
-
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        return width // 2, height // 2
-
-    def start(self, width: int, height: int) -> int:
-        assert (width, height) == (32, 24)
-        self.starts += 1
-        return 0
-
-    def step(self, rgb: NDArray[np.uint8], state: int) -> tuple[Matte, int]:
-        assert rgb.shape == (24, 32, 3)
-        return Matte(rgb[..., 0].astype(np.float32) / 255), state + 1
-
-    def close(self) -> None:
-        pass
+    return make_dataset(tmp_path / "data")
 
 
 def test_clips_are_found_in_natural_order(dataset: Path) -> None:
@@ -319,88 +249,3 @@ def test_mattes_are_read_by_their_range() -> None:
     rgba[..., 3] = 51
     assert value(from_array(rgba, "rgba")) == pytest.approx(0.2)
     assert value(from_array(rgba[..., 1:], "rgb24")) == 0
-
-
-@pytest.fixture
-def bright(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """Let the command line load the fake; return what it was asked for."""
-    calls: list[tuple[object, ...]] = []
-
-    def load(*args: object) -> BrightIsSubject:
-        calls.append(args)
-        return BrightIsSubject()
-
-    monkeypatch.setattr("vmatte.cli.evaluate.load_matter", load)
-    return calls
-
-
-def run(*args: object) -> str:
-    result = CliRunner().invoke(cli, ["evaluate", *map(str, args)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def test_the_table_has_a_row_a_clip_and_the_means(dataset: Path, bright: list[object]) -> None:
-    lines = [line.split() for line in run(dataset).splitlines()]
-    assert lines[0] == ["clip", "frames", "MAD", "MSE", "Grad", "Conn", "dtSSD", "IoU"]
-    rows = {line[0]: line for line in lines if line and "/" in line[0]}
-    assert list(rows) == ["photos/2", "photos/10", "walk/moving", "walk/still"]
-    assert rows["walk/moving"][1] == "3"
-    assert rows["photos/2"][6] == "-"
-    assert [line[:4] for line in lines if line and line[0] == "mean"] == [
-        ["mean", "of", "2", "videos"],
-        ["mean", "of", "2", "stills"],
-    ]
-    assert (
-        " ".join(lines[-1]) == "model fake, runtime none, provider none, precision uint8, refined"
-    )
-
-
-def test_json_is_one_object(dataset: Path, bright: list[object]) -> None:
-    got = json.loads(run(dataset, "--json", "--limit", 2, "--no-refine"))
-    assert (got["model"], got["runtime"], got["precision"]) == ("fake", "none", "uint8")
-    assert (got["refined"], got["limit"]) == (False, 2)
-    assert [c["frames"] for c in got["clips"]] == [1, 1, 2, 2]
-    assert got["means"]["videos"]["clips"] == 2
-    assert got["means"]["stills"]["dtssd"] is None
-    assert got["means"]["videos"]["mad"] > 0
-
-
-def test_one_video_and_its_true_matte(dataset: Path, bright: list[object]) -> None:
-    walk = dataset / "walk"
-    got = json.loads(run(walk / "moving.mkv", "--true", walk / "alpha.mkv", "--json"))
-    assert [c["name"] for c in got["clips"]] == ["moving.mkv"]
-
-
-def test_finished_mattes_load_no_model(dataset: Path, bright: list[object]) -> None:
-    alpha = dataset / "walk/alpha.mkv"
-    got = json.loads(run(alpha, "--alpha", alpha, "--json"))
-    assert bright == []
-    assert got["model"] is None
-    assert (got["means"]["videos"]["mad"], got["means"]["videos"]["iou"]) == (0, 1)
-    assert "finished mattes" in run(alpha, "--alpha", alpha)
-
-
-def test_a_dataset_is_looked_at_before_a_model_is_loaded(
-    tmp_path: Path, bright: list[object]
-) -> None:
-    with pytest.raises(InputNotFoundError):
-        run(tmp_path / "nothing")
-    assert bright == []
-
-
-def test_true_and_alpha_exclude_each_other(dataset: Path) -> None:
-    args = ["evaluate", str(dataset), "--true", "a.mkv", "--alpha", "b.mkv"]
-    result = CliRunner().invoke(cli, args)
-    assert result.exit_code == 2
-    assert "exclude each other" in result.output
-
-
-def test_the_maintainers_dataset(shared: Callable[[str], Path]) -> None:
-    clips = find_clips(shared("gt"))
-    assert sum(not c.still for c in clips) == 7
-    assert sum(c.still for c in clips) == 15
-    truth = [replace(c, video=c.alpha) for c in clips]
-    for got in compare(truth, limit=2).clips:
-        assert (got.means.mad, got.means.iou) == (0, 1)
-        assert got.frames == (1 if got.still else 2)
