@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from vmatte.composite import hdr
-from vmatte.composite.place import Fit, pinned, place, srgb, to_native
+from vmatte.composite.place import Fit, fitted, pinned
 from vmatte.errors import InputError, OptionError, reading
 from vmatte.frames import Frame, StreamInfo
 from vmatte.fullmatte import FullMatte
@@ -112,10 +112,10 @@ class StillBackground(_Prepared):
         """Scale and convert the picture, see Background."""
         source = open_source(str(self._path))
         try:
-            rgb, shape = srgb(next(iter(source))), source.info.sample_aspect_ratio
+            picture = fitted(next(iter(source)), info, self._fit, source.info.sample_aspect_ratio)
         finally:
             source.close()
-        self._planes = to_native(place(rgb, info, self._fit, shape), info).planes
+        self._planes = picture.planes
 
 
 class VideoBackground:
@@ -159,9 +159,8 @@ class VideoBackground:
             self._current, self._next = self._next, next(self._frames)
             self._native = None
         if self._native is None:
-            picture = self._current[1]
-            rgb = place(srgb(picture), self._info, self._fit, self._shape)
-            self._native = to_native(rgb, self._info).planes
+            picture = fitted(self._current[1], self._info, self._fit, self._shape)
+            self._native = picture.planes
         return self._native
 
     def planes(

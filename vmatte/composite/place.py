@@ -15,6 +15,20 @@ from vmatte.frames import Frame, StreamInfo, from_array, plane_views
 Fit = Literal["cover", "contain", "stretch"]
 
 
+def fitted(frame: Frame, info: StreamInfo, fit: Fit, shape: Fraction | None = None) -> Frame:
+    """Return ``frame`` fitted to those of ``info``, see ``place``, in their format and colour."""
+    # Where nothing is cut off or added, no detour: the planes are scaled, or taken as they are.
+    whole = fit == "stretch" or abs(_aspect(info, shape) * frame.height - frame.width) < 1
+    if whole and not frame.colour.hdr and not info.colour.hdr:
+        return frame.convert(info.format.name, info.size, pinned(info))
+    return to_native(place(srgb(frame), info, fit, shape), info)
+
+
+def _aspect(info: StreamInfo, shape: Fraction | None) -> float:
+    """Return width over height of a frame of ``info``, counted in pixels of that ``shape``."""
+    return info.width * float((info.sample_aspect_ratio or 1) / (shape or 1)) / info.height
+
+
 def srgb(frame: Frame) -> NDArray[np.uint8]:
     """Return the whole picture as [H, W, 3] sRGB; HDR is brought into its range."""
     rgb = frame.rgb((frame.width, frame.height))
@@ -29,8 +43,7 @@ def place(
     shape: of a pixel of ``rgb``, width over height; None where it is square.
     """
     height, width = rgb.shape[:2]
-    # Of the frame, in pixels of the picture.
-    aspect = info.width * float((info.sample_aspect_ratio or 1) / (shape or 1)) / info.height
+    aspect = _aspect(info, shape)
     area = cv2.INTER_AREA if width * height > info.width * info.height else cv2.INTER_LINEAR
     if fit == "cover":
         w, h = min(width, round(height * aspect)), min(height, round(width / aspect))
