@@ -10,18 +10,42 @@ from numpy.typing import NDArray
 
 from vmatte.colour import FULL, Colour
 from vmatte.composite import hdr
-from vmatte.frames import Frame, StreamInfo, from_array, plane_views
+from vmatte.frames import Frame, StreamInfo, from_array, new_picture, plane_views
+from vmatte.fullmatte import Region
 
 Fit = Literal["cover", "contain", "stretch"]
 
 
 def fitted(frame: Frame, info: StreamInfo, fit: Fit, shape: Fraction | None = None) -> Frame:
     """Return ``frame`` fitted to those of ``info``, see ``place``, in their format and colour."""
-    # Where nothing is cut off or added, no detour: the planes are scaled, or taken as they are.
-    whole = fit == "stretch" or abs(_aspect(info, shape) * frame.height - frame.width) < 1
-    if whole and not frame.colour.hdr and not info.colour.hdr:
-        return frame.convert(info.format.name, info.size, pinned(info))
-    return to_native(place(srgb(frame), info, fit, shape), info)
+    if fit == "contain" or frame.colour.hdr or info.colour.hdr:
+        return to_native(place(srgb(frame), info, fit, shape), info)
+    # No detour by RGB: the planes are scaled, or taken as they are.
+    if fit == "cover":
+        aspect = _aspect(info, shape)
+        frame = _middle(frame, round(frame.height * aspect), round(frame.width / aspect))
+    return frame.convert(info.format.name, info.size, pinned(info))
+
+
+def _middle(frame: Frame, width: int, height: int) -> Frame:
+    """Return the middle of ``frame``, at most so large, cut between its chroma samples."""
+    grid = 1 << frame.format.shift_x, 1 << frame.format.shift_y
+    w, h = (
+        full if part >= full else max(step, part // step * step)
+        for full, part, step in zip((frame.width, frame.height), (width, height), grid, strict=True)
+    )
+    if (w, h) == (frame.width, frame.height):
+        return frame
+    x, y = (
+        (n // 2 // s * s) for n, s in zip((frame.width - w, frame.height - h), grid, strict=True)
+    )
+    # Not guessed anew from the smaller size.
+    colour = frame.colour.resolved(frame.width, frame.height, rgb=frame.format.rgb)
+    picture = new_picture(w, h, frame.format.name)
+    part = Region(y, y + h, x, x + w)
+    for index, (out, plane) in enumerate(zip(plane_views(picture), frame.planes, strict=True)):
+        out[...] = plane[part.scaled(frame.format.shift(index)).slices]
+    return replace(frame, picture=picture, colour=colour)
 
 
 def _aspect(info: StreamInfo, shape: Fraction | None) -> float:
