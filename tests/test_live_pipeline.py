@@ -240,15 +240,17 @@ def test_the_rate_is_held_and_said(start: Start) -> None:
     until(lambda: live.pipeline.snapshot().share == 0.85, 8)
     snapshot = live.pipeline.snapshot()
     assert any("100% -> 85%" in n and "15 fps" in n for n in snapshot.notes)
-    assert (54, 82) in sizes or (live.stop() and (54, 82) in sizes)
+    until(lambda: (54, 82) in sizes)
 
 
 def test_a_fixed_size_cannot_be_adapted_and_says_so(start: Start) -> None:
     options = LiveOptions(target_fps=15)
-    matter = FunctionMatter(size=(32, 32))
+    matter = FunctionMatter(lambda rgb: (time.sleep(0.1), subject(rgb))[1], size=(32, 32))
     live = start(Room(), matter, over(MemorySink()), options=options)
     live.until("live")
-    assert any("fixed" in n for n in live.stop().notes)
+    time.sleep(1.3)
+    notes = live.stop().notes
+    assert len(notes) == 1 and "fixed" in notes[0]
 
 
 class Watched(MemorySink):

@@ -96,7 +96,15 @@ class Newest(Generic[T]):
         """Return the oldest item kept, or None after ``timeout`` seconds or at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout)
-            return self._items.popleft() if self._items else None
+            if not self._items:
+                return None
+            self._changed.notify_all()
+            return self._items.popleft()
+
+    def wait_empty(self, timeout: float) -> bool:
+        """Wait until all that was sent has been taken; return whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._items, timeout)
 
     def clear(self) -> None:
         """Forget what is kept, uncounted."""

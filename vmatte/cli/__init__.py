@@ -15,6 +15,7 @@ from vmatte.errors import VmatteError, mask
 
 VERBS = {
     "run": "Replace the background of a video, image or folder of images.",
+    "live": "Replace the background of a camera or a stream, for meetings and recordings.",
     "preview": "Show an input in a window, with keys for views, backgrounds and models.",
     "probe": "Show what vmatte sees in an input.",
     "models": "List, fetch, check and import models.",

@@ -38,6 +38,7 @@ _media = group(
     click.option("--end", type=Seconds(), help="End here."),
     click.option("--rate", type=Rate(), help="Frames per second of a folder of images."),
     click.option("--salvage", is_flag=True, help="Use what is left of a damaged file."),
+    click.option("--preset", metavar="NAME", help="The encoder's speed, in its own terms."),
     click.option(
         "--sound/--no-sound",
         default=_JOB.sound,

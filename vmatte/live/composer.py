@@ -37,9 +37,11 @@ class Composer:
 
         limit: age in seconds beyond which it is not sent to live sinks.
         """
-        frame = matted.frame
+        frame, options = matted.frame, self.options
+        if not any(lane.output.compositor.coloured for lane in self.lanes):
+            options = replace(options, decontaminate=False)
         with self._tally.clock.measure("refine"):
-            full = refine(frame, matted.rgb, matted.matte, self.options)
+            full = refine(frame, matted.rgb, matted.matte, options)
         for lane in self.lanes:
             compositor = lane.output.compositor
             try:

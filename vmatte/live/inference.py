@@ -54,6 +54,7 @@ class Inference:
         self.matter, self._info, self._clock = matter, info, clock
         self.mirror, self.scale, self.reuse = options.mirror, options.scale, options.reuse_still
         self.adapter = Adapter(options.target_fps) if options.target_fps else None
+        self._adapts = True
         self.reused = 0
         self.working: tuple[int, int] | None = None
         self.notes: list[str] = []
@@ -81,7 +82,8 @@ class Inference:
         if self.adapter is not None:
             self.adapter.reset()
             w, h = self._info.size
-            if matter.working_size(w, h, 0.5) == matter.working_size(w, h):
+            self._adapts = matter.working_size(w, h, 0.5) != matter.working_size(w, h)
+            if not self._adapts:
                 self.notes.append(
                     f"{matter.engine.model} has a fixed picture size: its rate cannot be adapted"
                 )
@@ -141,7 +143,7 @@ class Inference:
         return matte
 
     def _adapt(self, now: float, spent: float) -> None:
-        if self.adapter is None:
+        if self.adapter is None or not self._adapts:
             return
         before = self.adapter.share
         if self.adapter.update(now, spent) and self.adapter.share != before:

@@ -217,6 +217,8 @@ class LivePipeline:
 
     def _open(self) -> Composer:
         info = self.feed.open()
+        for text in info.notes:
+            self.note(text)
         composer = Composer(info, self._refine, self.options.slate, self._tally)
         for output in self._first:
             lane = self._lane(output)

@@ -123,6 +123,9 @@ class Stages:
             self.inference = inference
             while not self._stopping:
                 calls.serve()
+                # A matte that would only replace another one is not worth its computing.
+                if not self._work.wait_empty(_TICK):
+                    continue
                 captured = self._feed.newest(_TICK)
                 if captured is not None and not self.muted:
                     self._matte(inference, captured)
@@ -178,8 +181,13 @@ class Stages:
         self._tally.rate.add()
 
     def _limit(self) -> float:
-        """Return the age beyond which a frame is stale: two intervals, the source's or our own."""
-        return 2 * max(self._feed.interval, self.busy)
+        """Return the age in seconds beyond which a frame is stale.
+
+        Two of the source's intervals. Where this machine cannot do that, what it can: to drop what
+        was late for want of speed would make it slower still.
+        """
+        interval = self._feed.interval
+        return 2 * interval if self.busy <= 1.5 * interval else 3 * self.busy
 
     def _trouble(self, error: BaseException) -> None:
         """Take note that the model has failed: the slate is shown until it does not."""

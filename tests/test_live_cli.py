@@ -1,0 +1,158 @@
+"""vmatte live as a user runs it: outputs, reports, signals."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from live_sources import until
+from user import TINY, Call, User, call, user
+
+__all__ = ["call", "user"]
+
+posix = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
+
+SOURCE = "synthetic:160x96@30"
+
+
+class Running:
+    """vmatte live in a process of its own, with its lines of JSON."""
+
+    def __init__(self, user: User, *words: str) -> None:
+        command = ("live", *words, "--json", *TINY)
+        self.process = user.start(*command, bufsize=0)
+
+    def until(self, **wanted: object) -> dict[str, object]:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            event: dict[str, object] = json.loads(line)
+            if all(event[k] == v for k, v in wanted.items()):
+                return event
+        raise AssertionError(f"it ended before {wanted}")
+
+    def stop(self, number: int = signal.SIGINT) -> tuple[int, float, dict[str, object]]:
+        """Return exit code, seconds until the end, and the summary."""
+        begin = time.monotonic()
+        self.process.send_signal(number)
+        _, err = self.process.communicate(timeout=20)
+        seconds = time.monotonic() - begin
+        assert b"Traceback" not in err, err.decode()
+        return self.process.returncode, seconds, json.loads(err.splitlines()[-1])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_whole_recording(user: User, number: int) -> None:
+    run = Running(user, SOURCE, "-o", "rec.mp4", "-o", "null:", "-o", "alpha=matte.mkv")
+    try:
+        run.until(event="status", state="live")
+        time.sleep(1)
+        code, seconds, summary = run.stop(number)
+    finally:
+        run.kill()
+    # A second, and what an interpreter on a busy machine needs to end.
+    assert code == 130 and seconds < 2.5
+    assert summary["event"] == "summary" and summary["interrupted"] is True
+    assert user.made() == {"rec.mp4", "matte.mkv"}
+    sent, slates = summary["sent"], summary["slates"]
+    assert isinstance(sent, dict) and isinstance(slates, int)
+    with av.open(str(user.here / "rec.mp4")) as file:
+        stream = file.streams.video[0]
+        assert stream.time_base == Fraction(1, 90000)
+        times = [float(f.time) for f in file.decode(video=0)]  # type: ignore[arg-type]
+    assert len(times) == sent["rec.mp4"] + slates
+    assert np.all(np.diff(times) > 0) and 0.8 < times[-1] < 20
+    assert {"frames", "model"} - set(summary) == {"frames", "model"}  # Live has its own words.
+    assert summary["engine"]["model"] == "tiny"  # type: ignore[index]
+
+
+@posix
+def test_what_it_says(user: User) -> None:
+    command = ("live", SOURCE, "-o", "null:", "--target-fps", "25", *TINY)
+    with user.start(*command, bufsize=0) as process:
+        assert process.stderr is not None
+        text = ""
+        for line in process.stderr:
+            text += line.decode()
+            if line.startswith(b"live "):
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    text += err.decode()
+    assert f"source   {SOURCE}, 160x96 at 30 fps" in text
+    assert "runs     tiny on onnxruntime, provider cpu, precision fp32, on 192x192" in text
+    assert "note     tiny has a fixed picture size" in text
+    assert re.search(r"^live +after", text, re.M)
+    assert re.search(r"^sent +\d+ to null: in", text, re.M)
+    assert re.search(r"^trouble +0 stalls, 0 losses, 0 reconnects, 0 errors", text, re.M)
+    assert text.splitlines()[-1].startswith("interrupted")
+
+
+@posix
+def test_quiet_says_nothing(user: User) -> None:
+    command = ("live", SOURCE, "-o", "rec.mp4", "--quiet", *TINY)
+    with user.start(*command) as process:
+        until(lambda: any(".part" in n for n in user.left()), 20)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+@posix
+def test_a_signal_while_the_source_is_awaited(user: User) -> None:
+    """A server that takes the connection and says nothing."""
+    import socket
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        address = f"rtsp://me:secret@127.0.0.1:{listening.getsockname()[1]}/x"
+        with user.start("live", address, "-o", "null:", *TINY) as process:
+            time.sleep(2)
+            process.send_signal(signal.SIGINT)
+            try:
+                _, err = process.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+    assert process.returncode in (1, 130)
+    assert b"secret" not in err and b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "says"),
+    [
+        (["nowhere.mp4", "-o", "null:"], "InputNotFoundError", "nowhere.mp4"),
+        ([SOURCE, "-o", "null:", "--background", "mauve"], "InputError", "mauve"),
+        ([SOURCE, "-o", "null:", "--slate", "no.png"], "InputNotFoundError", "slate"),
+        ([SOURCE, "-o", "null:", "--target-fps", "0"], "OptionError", "target rate"),
+        ([SOURCE, "-o", "null:", "--scale", "3"], "OptionError", "scale"),
+        ([SOURCE, "-o", "null:", "--timeout", "0"], "OptionError", "time-out"),
+        ([SOURCE, "-o", "no/folder/x.mp4"], "WriteError", "folder"),
+        ([SOURCE, "-o", "clip.mp4"], "OutputExistsError", "--overwrite"),
+        (["clip.mp4", "-o", "clip.mp4", "--overwrite"], "OptionError", "is the input"),
+        ([SOURCE, "-o", "x.mp4", "-o", "window:", "-o", "window:b"], "OptionError", "windows"),
+        ([SOURCE, "-o", "null:", "--model", "none"], "UnknownModelError", "none"),
+    ],
+    ids=lambda v: "_".join(v) if isinstance(v, list) else "",
+)
+def test_what_cannot_be_done(
+    call: Call, user: User, words: list[str], kind: str, says: str
+) -> None:
+    model = () if "--model" in words else TINY
+    code, out, err = call("live", *words, *model)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"{kind}:") and says in err
+    assert len(err.splitlines()) == 1
+    assert user.made() == set()

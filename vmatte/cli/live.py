@@ -1,0 +1,237 @@
+"""vmatte live: from a camera or a stream into a meeting, a window, a recording."""
+
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from vmatte.cli.live_report import LiveReporter
+from vmatte.cli.options import (
+    encoding,
+    encoding_options,
+    engine_options,
+    group,
+    look_options,
+    matter_options,
+    refine_options,
+)
+from vmatte.cli.report import Reporter, interruptible
+from vmatte.cli.values import Rate, Size
+from vmatte.composite import Background, Fit
+from vmatte.errors import OptionError
+from vmatte.job import check_names, compositor_of, split_name
+from vmatte.live import Feed, LiveOptions, LivePipeline, LiveStats, OnError
+from vmatte.live.reload import live_background
+from vmatte.matting import MatterOptions, expect_licence, load_matter
+from vmatte.pipeline import Output
+from vmatte.registry import ensure_model, load_registry
+from vmatte.sinks import Encoding, open_sink
+from vmatte.sources import LiveInput, open_live
+from vmatte.sources.live import Transport
+
+_LIVE, _INPUT = LiveOptions(), LiveInput()
+
+
+_EXAMPLES = """\b
+Examples:
+  vmatte live                                     # camera 0 into the virtual camera
+  vmatte live camera:1 --background beach.jpg -o virtualcam: -o window:
+  vmatte live rtsp://user:pass@cam.local/1 -o rec.mp4 --background blur
+  vmatte live clip.mp4 -o mjpeg:8090 --mirror     # a file as a stand-in camera
+"""
+
+
+_behaviour = group(
+    click.option(
+        "--target-fps",
+        type=float,
+        metavar="FPS",
+        help="Give the model a smaller picture where it cannot hold this rate.",
+    ),
+    click.option(
+        "--on-error",
+        type=click.Choice(get_args(OnError)),
+        default=_LIVE.on_error,
+        show_default=True,
+        help="When the model fails: show the slate, hold the last picture, or stop.",
+    ),
+    click.option(
+        "--slate",
+        type=click.Path(path_type=Path),
+        help="Picture shown where there is no matte; by default the background alone.",
+    ),
+    click.option("--mirror", is_flag=True, help="Exchange left and right of the camera's picture."),
+    click.option(
+        "--scale",
+        type=float,
+        default=_LIVE.scale,
+        show_default=True,
+        help="Share of the model's usual picture size.",
+    ),
+    click.option(
+        "--reuse-still",
+        is_flag=True,
+        help="Keep the matte while the scene does not change, to save power.",
+    ),
+)
+
+
+_capture = group(
+    click.option("--size", type=Size(), metavar="WxH", help="Size to ask a camera for."),
+    click.option("--rate", type=Rate(), help="Frames per second to ask a camera for."),
+    click.option("--pixel-format", metavar="FOURCC", help="Such as MJPG, to ask a camera for."),
+    click.option("--backend", metavar="NAME", help="OpenCV's way to the camera, such as V4L2."),
+    click.option(
+        "--transport",
+        type=click.Choice(get_args(Transport)),
+        default=_INPUT.transport,
+        show_default=True,
+        help="Of RTSP.",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        default=_INPUT.timeout,
+        show_default=True,
+        metavar="S",
+        help="Seconds without a frame after which the source counts as lost.",
+    ),
+)
+
+
+@click.command("live", epilog=_EXAMPLES)
+@click.argument("input", default="camera:0")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    default=("virtualcam:",),
+    show_default=True,
+    metavar="NAME",
+    help="virtualcam:[DEVICE], window:, mjpeg:PORT, rec.mp4, null:, alpha=..., foreground=...; "
+    "repeatable.",
+)
+@look_options
+@_behaviour
+@_capture
+@engine_options
+@encoding_options
+@click.option("--encoder-preset", "preset", metavar="NAME", help="The encoder's speed.")
+@click.option("--overwrite", is_flag=True, help="Replace recordings that exist.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a second, on stderr.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    input: str,
+    outputs: tuple[str, ...],
+    background: str,
+    fit: Fit,
+    model: str | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **rest: Any,
+) -> int:
+    """Replace the background of INPUT, live: camera:0, camera:NAME, rtsp://..., a file, synthetic:.
+
+    The newest frame is shown; where there is none, or no matte, the background alone.
+    """
+    matter, refine, files = matter_options(rest), refine_options(rest), encoding(rest)
+    source = LiveInput(
+        **{n: rest.pop(n) for n in ("size", "rate", "pixel_format", "backend", "transport")},
+        timeout=rest.pop("timeout"),
+    )
+    check_names(input, outputs, background)
+    feed = Feed(lambda: open_live(input, source), lost=source.timeout, name=input)
+    reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)
+    notes: list[str] = []
+    others, windows = _outputs(outputs, background, fit, files, overwrite, notes)
+    window = _Window(windows, background, fit, matter, others) if windows else None
+
+    with reporter, interruptible() as stop:
+        with Reporter(as_json=as_json, quiet=quiet) as fetching:
+            _fetch(model, matter, fetching)
+
+        def progress(snapshot: Any) -> None:
+            while notes:
+                pipeline.note(notes.pop())
+            reporter.status(snapshot)
+
+        pipeline = LivePipeline(
+            feed,
+            lambda: load_matter(model, matter),
+            others if window is None else [*others, window.player.output],
+            options=LiveOptions(**rest),
+            refine=refine,
+            progress=progress,
+        )
+        stop.attach(pipeline)
+        stats = pipeline.run() if window is None else window.run(pipeline)
+        reporter.summary(stats)
+    if stop.asked:
+        if not (quiet or as_json):
+            print("interrupted: what was recorded is whole and playable", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _outputs(
+    names: tuple[str, ...],
+    background: str,
+    fit: Fit,
+    files: Encoding,
+    overwrite: bool,
+    notes: list[str],
+) -> tuple[list[Output], list[str]]:
+    """Return the outputs, less windows, and the names of windows. Raises OptionError and more."""
+    outputs, windows = [], []
+
+    def watched(text: str, fit: Fit) -> Background | None:
+        return live_background(text, fit, notes.append)
+
+    for name in names:
+        kind, target = split_name(name)
+        if target.startswith("window:"):
+            windows.append(target)
+            continue
+        sink = open_sink(target, files, overwrite=overwrite, sound=False, live=True)
+        outputs.append(Output(compositor_of(kind, background, fit, watched), sink))
+    if len(windows) > 1:
+        raise OptionError(
+            f"{len(windows)} windows are asked for; one shows everything, by its keys"
+        )
+    return outputs, windows
+
+
+class _Window:
+    """The window of a live run, with the keys of 'vmatte preview'."""
+
+    def __init__(
+        self,
+        names: list[str],
+        background: str,
+        fit: Fit,
+        matter: MatterOptions,
+        followers: list[Output],
+    ) -> None:
+        from vmatte.preview import Player, PlayerOptions, cycle_of
+        from vmatte.sinks.window import WindowSink, expect_screen
+
+        expect_screen(names[0])
+        self.sink = WindowSink(names[0].partition(":")[2])
+        options = PlayerOptions(backgrounds=cycle_of(background), fit=fit, matter=matter)
+        self.player = Player(self.sink, options, followers=followers)
+
+    def run(self, pipeline: LivePipeline) -> LiveStats:
+        from vmatte.preview import watch
+
+        return watch(pipeline, self.sink, self.player)
+
+
+def _fetch(model: str | None, options: MatterOptions, reporter: Reporter) -> None:
+    """Fetch the model where it is missing, before anything is opened: it may take minutes."""
+    registry = load_registry()
+    record = registry.get(model or registry.default)
+    expect_licence(record, options)
+    ensure_model(record, reporter.fetch, accept_licence=options.accept_licence)
