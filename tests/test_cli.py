@@ -109,8 +109,8 @@ def test_options_reach_their_places(call: Call, user: User) -> None:
     assert code == 0 and lines(err)[-1]["threads"] == 1
     picture = decode(user.here / "o.mkv")[0]
     assert set(np.unique(picture.to_ndarray())) <= {0, 255}
-    code, _, err = call("run", "clip.mp4", "-o", "b.mp4", "--bitrate", "80k", "--preset", "slow",
-                        "--no-sound", "--no-guided", *TINY)  # fmt: skip
+    code, _, err = call("run", "clip.mp4", "-o", "b.mp4", "--bitrate", "80k",
+                        "--encoder-preset", "slow", "--no-sound", "--no-guided", *TINY)  # fmt: skip
     assert code == 0, err
 
 

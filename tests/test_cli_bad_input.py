@@ -144,7 +144,7 @@ A, B = ("run", "clip.mp4"), ("-o", "out.mp4")
         ((*A, *B, "--pix-fmt", "yuv9", *TINY), "UnsupportedOutputError", "yuv9"),
         ((*A, *B, "--crf", "99", *TINY), "*", "crf"),
         ((*A, *B, "--crf", "9", "--bitrate", "1M", *TINY), "OptionError", "bitrate"),
-        ((*A, *B, "--preset", "warp", *TINY), "*", "out.mp4"),
+        ((*A, *B, "--encoder-preset", "warp", *TINY), "*", "out.mp4"),
         ((*A, *B, "--start", "5", "--end", "4", *TINY), "OptionError", "end"),
         ((*A, *B, "--start", "500", *TINY), "*", "500"),
         ((*A, "-o", "one.png", *TINY), "WriteError", "%06d"),

@@ -16,7 +16,7 @@ __all__ = ["user"]
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
 
-SLOW = ("--codec", "h264", "--preset", "veryslow")
+SLOW = ("--codec", "h264", "--encoder-preset", "veryslow")
 
 
 class Feed:

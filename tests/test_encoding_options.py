@@ -1,4 +1,4 @@
-"""What --codec, --crf, --preset, --pix-fmt and --bitrate do, and say when they cannot."""
+"""What --codec, --crf, --encoder-preset, --pix-fmt and --bitrate do, and say when they cannot."""
 
 from pathlib import Path
 

@@ -20,6 +20,8 @@ VERBS = {
     "probe": "Show what vmatte sees in an input.",
     "models": "List, fetch, check and import models.",
     "evaluate": "Score a model, or finished mattes, against true mattes.",
+    "devices": "List cameras and virtual cameras.",
+    "presets": "List, show and delete saved options.",
     "doctor": "Check this machine and say what to do.",
     "completion": "Print the completion script for a shell.",
 }

@@ -16,6 +16,7 @@ from vmatte.cli.options import (
     matter_options,
     refine_options,
 )
+from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import Reporter, interruptible
 from vmatte.cli.values import Rate, Size
 from vmatte.composite import Background, Fit
@@ -100,7 +101,7 @@ _capture = group(
 )
 
 
-@click.command("live", epilog=_EXAMPLES)
+@click.command("live", cls=LivePresetCommand, epilog=_EXAMPLES)
 @click.argument("input", default="camera:0")
 @click.option(
     "-o",
@@ -118,7 +119,6 @@ _capture = group(
 @_capture
 @engine_options
 @encoding_options
-@click.option("--encoder-preset", "preset", metavar="NAME", help="The encoder's speed.")
 @click.option("--overwrite", is_flag=True, help="Replace recordings that exist.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a second, on stderr.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

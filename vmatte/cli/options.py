@@ -171,12 +171,18 @@ encoding_options = group(
         help="Video codec; default: the usual one of the container.",
     ),
     click.option("--crf", type=float, metavar="N", help="Constant quality; lower is better."),
+    click.option(
+        "--encoder-preset",
+        "preset",
+        metavar="NAME",
+        help="The encoder's speed, in its own terms.",
+    ),
     click.option("--pix-fmt", metavar="NAME", help="Pixel format, in FFmpeg's terms."),
     click.option("--bitrate", type=Bitrate(), help="Instead of --crf, such as 4M."),
 )
-"""How video files are encoded; ``encoding`` takes what it gives, and the preset."""
+"""How video files are encoded; ``encoding`` takes what it gives."""
 
 
 def encoding(given: dict[str, Any]) -> Encoding:
-    """Take what ``encoding_options`` added, and the preset, out of a command's arguments."""
+    """Take what ``encoding_options`` added out of a command's arguments."""
     return Encoding(**{f.name: given.pop(f.name) for f in fields(Encoding)})

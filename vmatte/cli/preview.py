@@ -7,6 +7,7 @@ from typing import Any, get_args
 import click
 
 from vmatte.cli.options import engine_options, matter_options
+from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import interruptible
 from vmatte.composite import Fit
 from vmatte.errors import mask
@@ -28,7 +29,7 @@ In the window: h for help, 1 to 5 for the views, b for the background, q to quit
 """
 
 
-@click.command("preview", epilog=_EXAMPLES)
+@click.command("preview", cls=LivePresetCommand, epilog=_EXAMPLES)
 @click.argument("input")
 @click.option(
     "--background",

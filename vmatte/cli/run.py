@@ -14,6 +14,7 @@ from vmatte.cli.options import (
     matter_options,
     refine_options,
 )
+from vmatte.cli.preset import PresetCommand
 from vmatte.cli.report import Reporter, interruptible
 from vmatte.cli.values import Rate, Seconds
 from vmatte.errors import VmatteError
@@ -38,7 +39,6 @@ _media = group(
     click.option("--end", type=Seconds(), help="End here."),
     click.option("--rate", type=Rate(), help="Frames per second of a folder of images."),
     click.option("--salvage", is_flag=True, help="Use what is left of a damaged file."),
-    click.option("--preset", metavar="NAME", help="The encoder's speed, in its own terms."),
     click.option(
         "--sound/--no-sound",
         default=_JOB.sound,
@@ -49,7 +49,7 @@ _media = group(
 )
 
 
-@click.command("run", epilog=_EXAMPLES)
+@click.command("run", cls=PresetCommand, epilog=_EXAMPLES)
 @click.argument("input")
 @click.option(
     "-o",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from vmatte.errors import InputError, OptionError
+from vmatte.errors import OptionError
 from vmatte.sources.base import FrameSource
 from vmatte.sources.file import FileSource
 from vmatte.sources.network import PROTOCOLS, NetworkSource, scheme_of
@@ -76,7 +76,10 @@ def connect(name: str, options: LiveInput) -> FrameSource | None:
     Raises InputError and its subclasses.
     """
     if name.startswith("camera:"):
-        raise InputError(f"{name}: cameras are not built yet")
+        # OpenCV is slow to import, and files do without.
+        from vmatte.sources.camera import CameraSource
+
+        return CameraSource(name, options)
     if scheme_of(name) not in PROTOCOLS:
         return None
     source = NetworkSource(name, timeout=options.timeout, transport=options.transport)
