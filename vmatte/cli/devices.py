@@ -11,7 +11,7 @@ import click
 from vmatte.devices import Camera, elsewhere, list_cameras
 
 
-@click.command("devices", epilog="Example: vmatte devices, then vmatte live camera:0 -o virtualcam:")
+@click.command("devices", epilog="Example: vmatte devices --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
     """List the cameras and virtual cameras of this machine, with their modes."""

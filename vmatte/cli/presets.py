@@ -8,7 +8,7 @@ from vmatte.errors import mask
 from vmatte.presets import delete_preset, load_preset, load_presets, presets_file, toml_text
 
 
-@click.group("presets", epilog="Example: vmatte live camera:0 --background blur --save-preset meeting")
+@click.group("presets", epilog="Example: vmatte live camera:0 --save-preset meeting")
 def command() -> None:
     """List, show and delete what was saved with --save-preset."""
 
