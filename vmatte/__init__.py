@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vmatte.composite import AlphaOutput, Composite, Subject, parse_background
     from vmatte.errors import VmatteError
     from vmatte.frames import Frame, StreamInfo
+    from vmatte.images import ImageOptions, cut_out
     from vmatte.job import JobOptions, matte
     from vmatte.matting import Matte, Matter, MatterOptions, load_matter
     from vmatte.pipeline import Output, Pipeline
@@ -29,6 +30,7 @@ __all__ = [
     "Encoding",
     "Frame",
     "FrameSource",
+    "ImageOptions",
     "JobOptions",
     "Matte",
     "Matter",
@@ -42,6 +44,7 @@ __all__ = [
     "StreamInfo",
     "Subject",
     "VmatteError",
+    "cut_out",
     "load_matter",
     "matte",
     "open_sink",
@@ -53,6 +56,7 @@ _HOMES = {
     "composite": ("AlphaOutput", "Composite", "Subject", "parse_background"),
     "errors": ("VmatteError",),
     "frames": ("Frame", "StreamInfo"),
+    "images": ("ImageOptions", "cut_out"),
     "job": ("JobOptions", "matte"),
     "matting": ("Matte", "Matter", "MatterOptions", "load_matter"),
     "pipeline": ("Output", "Pipeline"),

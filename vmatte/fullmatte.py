@@ -1,6 +1,6 @@
 """A matte at the frame's size, held only where it has an edge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -102,6 +102,18 @@ class FullMatte:
         for edge in self.edges:
             plane[edge.region.slices] = edge.alpha
         return plane
+
+    def masked(self, plane: Map) -> "FullMatte":
+        """Return the matte times ``plane``, [H, W] float32 in 0..1."""
+        edges = [Edge(e.region, e.alpha * plane[e.region.slices]) for e in self.edges]
+        solid = []
+        for region in self.solid:
+            part = plane[region.slices]
+            if part.min() >= 1:
+                solid.append(region)
+            else:
+                edges.append(Edge(region, np.ascontiguousarray(part)))
+        return replace(self, edges=tuple(edges), solid=tuple(solid))
 
     def residual_at(self, edge: Edge, shift: Shift, channel: int) -> Map:
         """Return one channel of ``residual`` in an edge's region of a plane.

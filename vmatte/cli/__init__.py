@@ -17,6 +17,7 @@ VERBS = {
     "run": "Replace the background of a video, image or folder of images.",
     "live": "Replace the background of a camera or a stream, for meetings and recordings.",
     "preview": "Show an input in a window, with keys for views, backgrounds and models.",
+    "image": "Cut out pictures: files, folders, standard input.",
     "probe": "Show what vmatte sees in an input.",
     "models": "List, fetch, check and import models.",
     "evaluate": "Score a model, or finished mattes, against true mattes.",

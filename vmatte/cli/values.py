@@ -103,3 +103,19 @@ class Channels(_ParamType):
         except ValueError:
             self.fail(f"{value!r} is not a channel such as 1, or several such as 8,12", param, ctx)
         return numbers[0] if len(numbers) == 1 else numbers
+
+
+class Room(_ParamType):
+    name = "PX|%"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        from vmatte.images.cut import Margin
+
+        if isinstance(value, Margin):
+            return value
+        text = str(value)
+        try:
+            number = float(text.removesuffix("%"))
+        except ValueError:
+            self.fail(f"{value!r} is not a margin such as 20 (pixels) or 5%", param, ctx)
+        return Margin(share=number / 100) if text.endswith("%") else Margin(pixels=number)

@@ -1,0 +1,278 @@
+"""Many pictures through one model: reading and writing beside inference."""
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import vmatte
+from vmatte.errors import OutputExistsError, VmatteError, writing
+from vmatte.images.cache import Cache
+from vmatte.images.cut import ImageOptions, infer, read_bytes, show
+from vmatte.images.files import Target, Task
+from vmatte.images.picture import Picture, encode, read_picture
+from vmatte.job import compositor_of
+from vmatte.matting import Engine, Matte, Matter, build_matter, expect_licence
+from vmatte.registry import Progress, ensure_model, load_registry
+from vmatte.sinks.file import commit, temporary_for
+
+_KEY = 1
+"""Changes when the same picture and options give another result than before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one picture. state: done, cached, skipped (was there already) or failed."""
+
+    task: Task
+    state: str
+    error: VmatteError | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What became of all pictures. engine: None where no model was needed."""
+
+    done: int = 0
+    cached: int = 0
+    skipped: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    engine: Engine | None = None
+
+    def add(self, result: Result) -> None:
+        """Count one."""
+        setattr(self, result.state, getattr(self, result.state) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A picture on its way: what the cache knows it by, and what the model shall see."""
+
+    task: Task
+    keys: tuple[str, ...]
+    picture: Picture
+    rgb: NDArray[np.uint8]
+
+
+class Batch:
+    """Cuts out pictures. ``results`` yields what became of each; ``stop`` ends it early."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        options: ImageOptions,
+        *,
+        cache: Cache | None = None,
+        overwrite: bool = False,
+        skip_existing: bool = False,
+        fetching: Progress | None = None,
+    ) -> None:
+        """Look the model up, and check that it may be used; it is loaded when it is needed.
+
+        Raises ModelError, InputError where there is no such background.
+        """
+        self.summary = Summary()
+        self._targets, self._options, self._cache = targets, options, cache
+        self._overwrite, self._skip = overwrite, skip_existing
+        registry = load_registry()
+        self._record = registry.get(options.model or registry.default)
+        expect_licence(self._record, options.matter)
+        self._fetching = fetching
+        # Told once, not for every picture.
+        compositor_of("composite", options.background, options.fit)
+        self._matter: Matter[Any] | None = None
+        self._loading = threading.Lock()
+        self._basis = self._describe() if cache is not None else ""
+        self._taken: dict[Path, str] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Take no more pictures; those begun are finished."""
+        self._stopped = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self._stopped
+
+    def results(self, tasks: Iterable[Task | None]) -> Iterator[Result]:
+        """Yield what became of each task, in order; None among them: finish what was begun.
+
+        Raises ModelError, EngineError where the model cannot be used at all.
+        """
+        begin = time.perf_counter()
+        workers = min(4, os.cpu_count() or 1)
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="vmatte-image")
+        try:
+            for result in self._flow(iter(tasks), pool, workers):
+                self.summary.add(result)
+                self.summary.seconds = time.perf_counter() - begin
+                yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
+            self.summary.seconds = time.perf_counter() - begin
+            if self._matter is not None:
+                self.summary.engine = self._matter.engine
+                self._matter.close()
+                self._matter = None
+
+    def _flow(
+        self, tasks: Iterator[Task | None], pool: ThreadPoolExecutor, ahead: int
+    ) -> Iterator[Result]:
+        """Read ``ahead`` pictures before inference, and leave as many to be written behind it."""
+        reading: deque[Future[_Read | Result]] = deque()
+        writing: deque[Future[Result]] = deque()
+
+        def advance() -> Iterator[Result]:
+            read = reading.popleft().result()
+            if isinstance(read, Result):
+                # In order: whoever waits for a result is not overtaken by it.
+                writing.append(_done(read))
+            else:
+                matte = infer(self._load(), read.rgb)
+                writing.append(pool.submit(self._finish, read, matte))
+            while len(writing) > ahead:
+                yield writing.popleft().result()
+
+        for task in tasks:
+            if self._stopped:
+                break
+            if task is not None:
+                reading.append(pool.submit(self._read, task))
+            while len(reading) > (ahead if task is not None else 0):
+                yield from advance()
+            if task is None:
+                yield from (f.result() for f in _drain(writing))
+        while reading:
+            yield from advance()
+        yield from (f.result() for f in _drain(writing))
+
+    def _load(self) -> Matter[Any]:
+        with self._loading:
+            if self._matter is None:
+                options = self._options.matter
+                accept = options.accept_licence
+                path = ensure_model(self._record, self._fetching, accept_licence=accept)
+                self._matter = build_matter(self._record, path, options)
+            return self._matter
+
+    def _read(self, task: Task) -> _Read | Result:
+        found = self._find(task)
+        if isinstance(found, Result):
+            return found
+        keys, picture = found
+        # A model that cannot be loaded is no fault of the picture: it ends the whole batch.
+        size = self._load().working_size(picture.frame.width, picture.frame.height)
+        return _Read(task, keys, picture, picture.rgb(size))
+
+    def _find(self, task: Task) -> tuple[tuple[str, ...], Picture] | Result:
+        """Return the picture, or what became of it where nothing is left to do."""
+        try:
+            for path in task.outputs:
+                other = self._taken.setdefault(path, task.name) if path else task.name
+                if other != task.name:
+                    raise OutputExistsError(
+                        f"{task.name}: would be written to {path}, as {other} is; rename one"
+                    )
+            files = [p for p in task.outputs if p is not None]
+            if self._skip and files and all(p.exists() for p in files):
+                return Result(task=task, state="skipped")
+            for path in files:
+                if path.exists() and not self._overwrite and not self._skip:
+                    raise OutputExistsError(
+                        f"{path}: exists already; use --overwrite, --skip-existing or another name"
+                    )
+            data = sys.stdin.buffer.read() if task.source is None else read_bytes(task.source)
+            keys = self._keys(data)
+            kept = [self._cache.find(k) for k in keys] if self._cache is not None else []
+            if kept and all(k is not None for k in kept):
+                self._write(task, [k for k in kept if k is not None])
+                return Result(task=task, state="cached")
+            return keys, read_picture(data, task.name)
+        except VmatteError as e:
+            return _failed(task, e)
+
+    def _finish(self, read: _Read, matte: Matte) -> Result:
+        try:
+            kinds = [t.kind for t in self._targets]
+            shown = show(read.picture, read.rgb, matte, kinds, self._options)
+            files = []
+            for target, image in zip(self._targets, shown, strict=True):
+                assert target.format is not None
+                quality = self._options.quality
+                files.append(encode(image.frame, image.tags, target.format, quality))
+            self._write(read.task, files)
+            if self._cache is not None:
+                for key, data in zip(read.keys, files, strict=True):
+                    self._cache.keep(key, data)
+            notes = tuple(dict.fromkeys(n for s in shown for n in s.notes))
+            return Result(task=read.task, state="done", notes=notes)
+        except VmatteError as e:
+            return _failed(read.task, e)
+
+    def _write(self, task: Task, files: Sequence[bytes]) -> None:
+        for path, data in zip(task.outputs, files, strict=True):
+            if path is None:
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                continue
+            overwrite = self._overwrite or self._skip
+            with writing(str(path)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_for(path, overwrite)
+            try:
+                with writing(str(path)):
+                    temporary.write_bytes(data)
+                    commit(temporary, path, overwrite)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def _describe(self) -> str:
+        """Return all that a result depends on, less the picture."""
+        options = asdict(self._options)
+        options["matter"].pop("accept_licence")
+        background = Path(self._options.background)
+        if os.path.isfile(background):  # noqa: PTH113 - a colour's name may be no path at all
+            options["background"] = hashlib.sha256(read_bytes(background)).hexdigest()
+        return json.dumps(
+            [_KEY, vmatte.__version__, self._record.sha256, dict(self._record.params), options],
+            sort_keys=True,
+            default=str,
+        )
+
+    def _keys(self, data: bytes) -> tuple[str, ...]:
+        if self._cache is None:
+            return ()
+        picture = hashlib.sha256(data).hexdigest()
+        return tuple(
+            hashlib.sha256(f"{picture} {t.kind} {t.format} {self._basis}".encode()).hexdigest()
+            for t in self._targets
+        )
+
+
+def _drain(futures: "deque[Future[Result]]") -> "Iterator[Future[Result]]":
+    while futures:
+        yield futures.popleft()
+
+
+def _failed(task: Task, error: VmatteError) -> Result:
+    return Result(task=task, state="failed", error=error)
+
+
+def _done(result: Result) -> "Future[Result]":
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
