@@ -5,7 +5,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from av import VideoFrame
 from numpy.typing import NDArray
+
+from vmatte.frames import Frame
 
 TILE = 64
 """Side of a tile in pixels: a multiple of every chroma subsampling, small enough to skip much."""
@@ -74,13 +77,20 @@ class FullMatte:
     size: (width, height) of the frame. edges: regions that hold an edge; solid: regions wholly
     foreground; the rest is wholly background. residual: for each channel of the frame (Y, U, V, or
     the channels of RGB in their order) [h, w] float32 at the working size, in code values: what to
-    add to get the subject's own colour. Empty where colours stay as they are.
+    add to get the subject's own colour. Empty where colours stay as they are. subject: the frame in
+    the subject's own colours, where they were found at full size (a chroma key); residual is then
+    empty.
     """
 
     size: tuple[int, int]
     edges: tuple[Edge, ...]
     solid: tuple[Region, ...]
     residual: tuple[Map, ...] = ()
+    subject: VideoFrame | None = None
+
+    def own(self, frame: Frame) -> Frame:
+        """Return ``frame`` in the subject's own colours where these are known at full size."""
+        return frame if self.subject is None else replace(frame, picture=self.subject)
 
     def dense(self, depth: int = 8) -> NDArray[np.generic]:
         """Return alpha as a full plane of code values, 0 .. 2**depth - 1."""

@@ -19,6 +19,7 @@ from vmatte.frames import Frame
 from vmatte.fullmatte import TILE, Edge, FullMatte, Map, Region, Tiles, sample
 from vmatte.matting.base import Matte
 from vmatte.pixels import Plane
+from vmatte.steer.key import KeyOptions, pull, subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class RefineOptions:
     feather: blur of the matte's edge; grow: widen (or, negative, shrink) the matte; both in pixels
     of the frame. radius: of the guided filter, in working-size pixels; epsilon: variance of luma
     (in 0..1) below which it smooths, times the enlargement (He and Sun, Fast Guided Filter,
-    arXiv 1505.00996).
+    arXiv 1505.00996). key: the screen behind the subject, see vmatte.steer.key.
     """
 
     guided: bool = True
@@ -42,6 +43,7 @@ class RefineOptions:
     grow: float = 0.0
     radius: int = 1
     epsilon: float = 4e-3
+    key: KeyOptions | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError on values out of range."""
@@ -63,15 +65,22 @@ class RefineOptions:
 def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOptions) -> FullMatte:
     """Bring ``matte`` to the size of ``frame``; ``rgb`` is the picture that the model saw."""
     alpha = _levels(matte.alpha, options)
+    keyed = None if options.key is None else pull(frame, alpha, options.key)
+    if keyed is not None:
+        alpha = keyed.alpha
     low = cv2.erode(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     high = cv2.dilate(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     size = (frame.width, frame.height)
     scale = frame.width / alpha.shape[1]
     regions, solid = _tiles(low, high, size)
-    if not regions:
+    if not regions and keyed is None:
         return FullMatte(size, (), solid)
     guided = options.guided and options.threshold is None and scale > 1
-    picture = _native(rgb, frame) if guided or options.decontaminate else None
+    picture = None
+    if keyed is not None:
+        picture = keyed.picture
+    elif guided or options.decontaminate:
+        picture = _native(rgb, frame)
     if guided:
         assert picture is not None
         top = (1 << frame.format.depth) - 1
@@ -86,7 +95,9 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     refined = FullMatte(size, tuple(edges), solid)
     if options.grow or options.feather:
         refined = _shape(refined, options)
-    if options.decontaminate and refined.edges:
+    if options.decontaminate and keyed is not None:
+        refined = replace(refined, subject=subject(keyed, frame.format.name))
+    elif options.decontaminate and refined.edges:
         assert picture is not None
         refined = replace(refined, residual=_residual(rgb, picture, matte, alpha, frame))
     return refined

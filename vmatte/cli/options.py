@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from vmatte.cli.values import Bitrate, Levels
+from vmatte.cli.values import Bitrate, Key, Levels
 from vmatte.composite import Fit
 from vmatte.job import JobOptions
 from vmatte.matting import MatterOptions
@@ -136,6 +136,11 @@ look_options = group(
         show_default=True,
         help="Alpha that counts as background, and as foreground.",
     ),
+    click.option(
+        "--key",
+        type=Key(),
+        help="There is a screen of this colour behind the subject: green, blue or #rrggbb.",
+    ),
     click.option("--threshold", type=float, metavar="A", help="Cut the matte hard at this alpha."),
     click.option(
         "--feather",
@@ -160,7 +165,7 @@ look_options = group(
 
 def refine_options(given: dict[str, Any]) -> RefineOptions:
     """Take what ``look_options`` added, less background and fit, out of a command's arguments."""
-    names = ("guided", "decontaminate", "levels", "threshold", "feather", "grow")
+    names = ("guided", "decontaminate", "levels", "threshold", "feather", "grow", "key")
     return RefineOptions(**{n: given.pop(n) for n in names})
 
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vmatte.errors import OptionError
+from vmatte.steer.key import KeyOptions, parse_key
+
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
 else:
@@ -50,6 +53,18 @@ class Seconds(_ParamType):
         for part in parts:
             seconds = seconds * 60 + part
         return seconds
+
+
+class Key(_ParamType):
+    name = "COLOUR[:TOLERANCE]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> KeyOptions:
+        if isinstance(value, KeyOptions):
+            return value
+        try:
+            return parse_key(str(value))
+        except OptionError as e:
+            self.fail(str(e), param, ctx)
 
 
 class Bitrate(_ParamType):

@@ -68,7 +68,7 @@ class Composite:
     def compose(self, frame: Frame, matte: FullMatte, advanced: Advanced) -> Frame:
         """Blend on the native planes."""
         behind = self._background.planes(frame, matte, advanced)
-        return replace(frame, picture=over(frame, matte, behind))
+        return replace(frame, picture=over(matte.own(frame), matte, behind))
 
     def close(self) -> None:
         """Release the background."""
@@ -96,6 +96,7 @@ class Subject:
 
     def compose(self, frame: Frame, matte: FullMatte, advanced: Advanced) -> Frame:
         """Cut the subject out."""
+        frame = matte.own(frame)
         if frame.format not in (self._opaque, self._format):
             # Residuals are in the code values of the frame's own format: scale them with it.
             gain = 2.0 ** (self._opaque.depth - frame.format.depth)
