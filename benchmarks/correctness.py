@@ -49,7 +49,7 @@ REFERENCE = {
 def score(name: str, runtime: RuntimeOptions, shared: Path, refinement: RefineOptions) -> Any:
     """Return the means over the videos of the true mattes, and what ran."""
     clips = [c for c in find_clips(shared / "gt") if not c.still]
-    matter = load_matter(name, MatterOptions(runtime=runtime))
+    matter = load_matter(name, MatterOptions(runtime=runtime, stabilise="off"))
     try:
         result = evaluate(matter, clips, refinement)
     finally:

@@ -9,7 +9,7 @@ import click
 from vmatte.cli.values import Bitrate, Key, Levels
 from vmatte.composite import Fit
 from vmatte.job import JobOptions
-from vmatte.matting import MatterOptions
+from vmatte.matting import MatterOptions, Stabilise
 from vmatte.refine import RefineOptions
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
 from vmatte.sinks.codecs import CODECS, Encoding
@@ -84,6 +84,13 @@ engine_options = group(
         metavar="NAME",
         help="What to matte, for models that tell classes apart: cat, dog, car ...; repeatable.",
     ),
+    click.option(
+        "--stabilise",
+        type=click.Choice(get_args(Stabilise)),
+        show_default=True,
+        default=MatterOptions().stabilise,
+        help="Average the matte along the picture's motion; auto: for models without a memory.",
+    ),
     accept_licence,
 )
 """How the model is chosen and run; ``matter_options`` takes what it gives, less the model."""
@@ -98,6 +105,7 @@ def matter_options(given: dict[str, Any]) -> MatterOptions:
         ratio=ratio,
         classes=given.pop("classes"),
         accept_licence=given.pop("accept_licence"),
+        stabilise=given.pop("stabilise"),
     )
 
 

@@ -6,7 +6,7 @@ Adding a family is one file, its branch in build_matter, and a record in models/
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,11 +20,15 @@ __all__ = [
     "Matte",
     "Matter",
     "MatterOptions",
+    "Stabilise",
     "build_matter",
     "expect_licence",
     "load_matter",
     "try_out",
 ]
+
+
+Stabilise = Literal["auto", "off", "flow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +37,21 @@ class MatterOptions:
 
     ratio: downsample ratio, for families that have one. classes: what to matte, for models that
     tell classes apart; their own choice where empty. accept_licence: agree to the licence of a
-    model that is not for commercial use.
+    model that is not for commercial use. stabilise: flow averages alpha along the motion of the
+    picture (vmatte.matting.stabilise); auto does where the model looks at one frame at a time.
     """
 
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
     ratio: float | None = None
     classes: tuple[str, ...] = ()
     accept_licence: bool = False
+    stabilise: Stabilise = "auto"
 
     def __post_init__(self) -> None:
         """Raise OptionError on values out of range."""
+        if self.stabilise not in get_args(Stabilise):
+            ways = ", ".join(get_args(Stabilise))
+            raise OptionError(f"stabilise is {self.stabilise!r}; expected one of {ways}")
         if self.ratio is not None and not 0 < self.ratio <= 1:
             raise OptionError(f"downsample ratio is {self.ratio}; expected above 0, at most 1")
 
@@ -60,7 +69,12 @@ def load_matter(
     record = registry.get(name or registry.default)
     expect_licence(record, options)
     path = ensure_model(record, progress, accept_licence=options.accept_licence)
-    return build_matter(record, path, options)
+    matter = build_matter(record, path, options)
+    if options.stabilise == "flow" or (options.stabilise == "auto" and not record.recurrent):
+        from vmatte.matting.stabilise import StabilisedMatter
+
+        return StabilisedMatter(matter)
+    return matter
 
 
 def expect_licence(record: ModelRecord, options: MatterOptions) -> None:

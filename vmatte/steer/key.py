@@ -2,8 +2,8 @@
 
 A colour-difference keyer (Smith and Blinn, "Blue Screen Matting", SIGGRAPH 1996, tells why more
 than one plane is needed and what is assumed instead: a subject without much of the key's colour).
-It works in Cb and Cr at the size they are coded in: in RGB terms "green less the greater of red and
-blue" holds no luma, so that nothing finer is lost; vmatte.refine then enlarges along the luma plane.
+It works in Cb and Cr at the size they are coded in: "green less the greater of red and blue" holds
+no luma, so that nothing finer is lost. vmatte.refine then enlarges along the luma plane.
 
 The model decides what belongs to the subject at all (lamps and stands beside it do not, a green
 badge on it does); the key decides where its edge is.
@@ -11,11 +11,10 @@ badge on it does); the key decides where its edge is.
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from av import VideoFrame
 
 from vmatte.colour import Colour
 from vmatte.errors import OptionError
@@ -27,8 +26,8 @@ _NAMED = {"green": (0, 1, 0), "blue": (0, 0, 1)}
 _SLOPE = 0.7
 """How fast a colour stops being the key's as its hue turns away: excess = x - slope * |y|."""
 
-_GAIN = 5.0
-"""Key alpha rises from 0 to 1 while the excess falls by 1 - tolerance - 1 / gain."""
+_CLEAR = 0.08
+"""Share of the screen's strength below which a pixel is wholly the subject."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class KeyOptions:
         """Raise OptionError on a colour without a hue, and a tolerance out of range."""
         if max(self.colour) - min(self.colour) < 0.15:
             raise OptionError(
-                "the key's colour is nearly gray; expected a saturated one, such as green or #00b140"
+                "the key's colour is nearly gray; expected a saturated one such as green, #00b140"
             )
         if not 0 < self.tolerance < 0.8:
             raise OptionError(f"the key's tolerance is {self.tolerance}; expected 0.01 to 0.8")
@@ -60,7 +59,9 @@ def parse_key(text: str) -> KeyOptions:
     elif re.fullmatch(r"#[0-9a-fA-F]{6}", name):
         colour = tuple(int(name[i : i + 2], 16) / 255 for i in (1, 3, 5))
     else:
-        raise OptionError(f"key {text!r}: expected green, blue or #rrggbb, and :TOLERANCE if wanted")
+        raise OptionError(
+            f"key {text!r}: expected green, blue or #rrggbb, then :TOLERANCE if wanted"
+        )
     r, g, b = colour
     if not tolerance and ":" not in text:
         return KeyOptions(colour=(r, g, b))
@@ -107,7 +108,7 @@ def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
         return None
     excess, strength = _excess(image, hue), np.maximum(_excess(screen, hue), 0.02)
     share = np.clip(excess / strength, 0, 1)
-    keyed = np.clip((1 - options.tolerance - share) / (1 - options.tolerance - 0.08), 0, 1)
+    keyed = np.clip((1 - options.tolerance - share) / (1 - options.tolerance - _CLEAR), 0, 1)
     keyed = cv2.max(keyed, _strands(image[:, :, 0], screen[:, :, 0], share))
     deep = _moved(model, -0.025)
     joined = _join(keyed, model, deep)
@@ -115,7 +116,7 @@ def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
     return Keyed(joined, (luma.astype(np.float32),), residual, work)
 
 
-def subject(keyed: Keyed, format: str) -> Any:
+def subject(keyed: Keyed, format: str) -> VideoFrame:
     """Return the keyed frame's picture in the subject's own colours, in ``format``."""
     frame = keyed.frame
     picture = new_picture(frame.width, frame.height, frame.format.name)
@@ -233,7 +234,9 @@ def _moved(model: Map, share: float) -> Map:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     morph = cv2.dilate if share > 0 else cv2.erode
     moved = cv2.GaussianBlur(
-        morph(small, disc, borderType=cv2.BORDER_REPLICATE), (3, 3), 0,
+        morph(small, disc, borderType=cv2.BORDER_REPLICATE),
+        (3, 3),
+        0,
         borderType=cv2.BORDER_REPLICATE,
     )
     grown: Map = cv2.resize(moved, (w, h), interpolation=cv2.INTER_LINEAR)
