@@ -20,7 +20,6 @@ __all__ = [
     "Matte",
     "Matter",
     "MatterOptions",
-    "Stabilise",
     "build_matter",
     "expect_licence",
     "load_matter",
