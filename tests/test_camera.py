@@ -10,55 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from camera import Fake, Script
 
 from vmatte.devices import Camera
 from vmatte.errors import InputError, InputNotFoundError, OptionError, SourceLostError
 from vmatte.sources import LiveInput
 from vmatte.sources.camera import CameraSource, OpenCapture, open_capture
 from vmatte.sources.recording import RecordedSource
-
-Script = list[object]
-
-
-class Fake:
-    """A camera that does what its script says; each step is a picture's size or something amiss."""
-
-    backend = "V4L2"
-    pixel_format = "MJPG"
-
-    def __init__(self, script: Script, size: tuple[int, int] = (96, 64), rate: float = 30) -> None:
-        self.script, self.size, self.rate = iter(script), size, rate
-        self.count = 0
-        self.released = self.reading = False
-
-    def wait(self, seconds: float) -> bool:
-        step = self.step = next(self.script, "silent")
-        if step == "silent":
-            time.sleep(seconds)
-        return step != "silent"
-
-    def read(self) -> np.ndarray | None:
-        self.reading = True
-        assert not self.released
-        try:
-            step = self.step
-            if isinstance(step, Exception):
-                raise step
-            if isinstance(step, float):
-                time.sleep(step)
-                step = self.size
-            if step == "nothing":
-                return None
-            self.count += 1
-            width, height, *channels = step  # type: ignore[misc]
-            return np.full((height, width, *(channels or (3,))), self.count, np.uint8)
-        finally:
-            self.reading = False
-
-    def release(self) -> None:
-        assert not self.reading, "released while it was read"
-        self.released = True
-
 
 SIZE = (96, 64)
 Open = Callable[..., tuple[CameraSource, Fake]]

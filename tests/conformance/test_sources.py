@@ -2,17 +2,30 @@
 
 import io
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from camera import Fake
 from media import SIZE, SPARSE, Sound, make_image, make_video, picture_of, y4m
+from rtsp_server import RtspServer
 
 from vmatte.frames import Frame, from_array
-from vmatte.sources import FileSource, FrameSource, ImagesSource, SyntheticSource, open_source
+from vmatte.sources import (
+    FileSource,
+    FrameSource,
+    ImagesSource,
+    SyntheticSource,
+    open_live,
+    open_source,
+)
+from vmatte.sources.camera import CameraSource
+from vmatte.sources.recording import RecordedSource
 from vmatte.testing import ListSource
 
 
@@ -97,9 +110,9 @@ def test_times_size_and_format_are_as_announced(case: Case, tmp_path: Path) -> N
     # Matroska keeps milliseconds; everything else is exact.
     slack = Fraction(1, 1000) if info.time_base == Fraction(1, 1000) else 0
     assert len(frames) == len(case.times)
-    for frame, time in zip(frames, case.times, strict=True):
+    for frame, when in zip(frames, case.times, strict=True):
         assert type(frame.pts) is int
-        assert abs(frame.time - time) <= slack
+        assert abs(frame.time - when) <= slack
         assert (frame.width, frame.height) == info.size
         assert frame.format == info.format
         assert frame.time_base == info.time_base
@@ -174,3 +187,69 @@ def test_images_come_in_natural_order(tmp_path: Path) -> None:
         assert np.array_equal(picture, picture_of(index, "rgb24").to_ndarray())
     assert isinstance(source, ImagesSource)
     assert source.info.rate == 25
+
+
+def _camera(d: Path) -> FrameSource:
+    return CameraSource("camera:0", opener=lambda *_: Fake([SIZE, *[0.02] * 100]), cameras=list)
+
+
+LIVE = {
+    "camera": _camera,
+    "file": lambda d: open_live(str(make_video(d / "a.mkv"))),
+    "folder": lambda d: (_folder(d), open_live(str(d)))[1],
+    "synthetic": lambda d: open_live("synthetic:96x64@50"),
+    "recording": lambda d: RecordedSource(_camera(d)),
+}
+
+
+@pytest.fixture(params=[*LIVE, "rtsp"])
+def live(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FrameSource]:
+    """Each kind of live source."""
+    if request.param != "rtsp":
+        yield LIVE[request.param](tmp_path)
+        return
+    clip = make_video(tmp_path / "a.mp4", times=range(25), options={"g": "5", "bf": "0"})
+    with RtspServer(tmp_path, [clip]) as server:
+        yield open_live(server.url)
+
+
+def test_live_frames_are_as_announced_and_their_times_rise_from_zero(live: FrameSource) -> None:
+    info = live.info
+    assert info.live
+    assert info.size == SIZE
+    assert info.frames is info.duration is info.container is None
+    frames = list(islice(live, 12))
+    live.close()
+    assert frames[0].pts == 0
+    for before, frame in pairwise(frames):
+        assert type(frame.pts) is int
+        assert frame.pts > before.pts
+        assert frame.segment >= before.segment
+    for frame in frames:
+        assert (frame.width, frame.height) == info.size
+        assert (frame.format, frame.colour) == (info.format, info.colour)
+        assert frame.time_base == info.time_base
+    assert live.skipped == 0
+
+
+def test_live_frames_do_not_share_memory(live: FrameSource) -> None:
+    frames, copies = [], []
+    for frame in islice(live, 6):
+        frames.append(frame)
+        copies.append(frame.planes[0].copy())
+    live.close()
+    for frame, copy in zip(frames, copies, strict=True):
+        assert np.array_equal(frame.planes[0], copy)
+
+
+def test_live_sources_close_at_any_time_from_any_thread(live: FrameSource) -> None:
+    frames = iter(live)
+    next(frames)
+    thread = threading.Thread(target=live.close)
+    thread.start()
+    thread.join(1)
+    assert not thread.is_alive()
+    begun = time.monotonic()
+    assert len(list(frames)) <= 1
+    assert time.monotonic() - begun < 1
+    live.close()

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from typing import Literal
@@ -49,10 +50,17 @@ def examine() -> Iterator[Finding]:
         f"{__version__}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}",
     )
+    with suppress(ImportError):
+        # Before PyAV: the other way round OpenCV can show no windows, see expect_screen.
+        import cv2  # noqa: F401
     yield from _media()
     yield from _opencv()
     yield from _runtimes()
     yield from _models()
+    # Imported here: it needs Finding.
+    from vmatte.cli.chain import examine_live
+
+    yield from examine_live()
 
 
 def _media() -> Iterator[Finding]:
