@@ -71,11 +71,12 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     low = cv2.erode(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     high = cv2.dilate(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     size = (frame.width, frame.height)
-    scale = frame.width / alpha.shape[1]
+    scale = max(1.0, frame.width / alpha.shape[1])
     regions, solid = _tiles(low, high, size)
     if not regions and keyed is None:
         return FullMatte(size, (), solid)
-    guided = options.guided and options.threshold is None and scale > 1
+    # A key is exact: where it is as large as the frame, a filter could only blur it.
+    guided = options.guided and options.threshold is None and (keyed is None or scale > 1)
     picture = None
     if keyed is not None:
         picture = keyed.picture
@@ -101,10 +102,6 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
         assert picture is not None
         refined = replace(refined, residual=_residual(rgb, picture, matte, alpha, frame))
     return refined
-
-
-_FADE = 0.25
-"""The guided filter fades out where a matte is enlarged by less than 1 plus this."""
 
 
 def _along(luma: Plane, maps: Map) -> Map:
@@ -177,8 +174,8 @@ def _guided(
     guide: luma in code values up to ``top``. scale: how much larger the frame is. The more the
     matte is enlarged, the less its own values are replaced by the filter's means, and the more it
     takes for texture to count as an edge: else the background's grain is cut into the subject's
-    outline. Chosen on the test clips, by scores and by eye (benchmarks/refinement.py). Where hardly
-    anything is enlarged it fades to alpha as it is, which a filter could only blur.
+    outline. Chosen on the test clips, by scores and by eye (benchmarks/refinement.py). It is used
+    where nothing is enlarged, too: that blurs an exact matte, but betters those of models.
     """
     side = 2 * options.radius + 1
 
@@ -190,9 +187,8 @@ def _guided(
     covariance = mean(guide * alpha) - mean_guide * mean_alpha
     variance = mean(guide * guide) - mean_guide * mean_guide
     a: Map = covariance / (variance + np.float32(options.epsilon * scale * top**2))
-    fade = np.float32(min(1.0, (scale - 1) / _FADE))
-    a = fade * cv2.GaussianBlur(a, (3, 3), 0.6, borderType=cv2.BORDER_REPLICATE)
-    share = fade / np.float32(scale**2)
+    a = cv2.GaussianBlur(a, (3, 3), 0.6, borderType=cv2.BORDER_REPLICATE)
+    share = np.float32(1 / scale**2)
     b = alpha + share * (mean_alpha - alpha) - a * (guide + share * (mean_guide - guide))
     return a, b
 
