@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vmatte.allocator import keep_pictures_apart
 from vmatte.composite import Compositor
 from vmatte.errors import OptionError, mask
 from vmatte.live.composer import Composer
@@ -217,6 +218,7 @@ class LivePipeline:
 
     def _open(self) -> Composer:
         info = self.feed.open()
+        keep_pictures_apart(info.width * info.height)
         for text in info.notes:
             self.note(text)
         composer = Composer(info, self._refine, self.options.slate, self._tally)
