@@ -264,6 +264,9 @@ class LivePipeline:
                 self._stages.blank(hold=state == "error" and self.options.on_error == "hold")
             if state == "stalled" and self._shown == "live" and self.feed.state == "live":
                 self._tally.hangs += 1
+            elif state in ("lost", "paused", "idle") or self.feed.state == "stalled":
+                # What comes after begins anew; it does not hang because this took long.
+                self._stages.composed_at = 0.0
         self._shown = state
 
     def _state(self, now: float) -> LiveState:
@@ -338,7 +341,7 @@ class LivePipeline:
         self._stopping = True
         composed = self._stages.stop(_STOPPING)
         for lane in self._lanes:
-            lane.end(abort=self._failure is not None and not self._stages.composed_at)
+            lane.end(abort=self._failure is not None and not self._tally.rate.count)
         # While files are finished, the source is let go.
         self.feed.close(_STOPPING)
         end = time.monotonic() + _FLUSHING
