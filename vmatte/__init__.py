@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vmatte.frames import Frame, StreamInfo
     from vmatte.images import ImageOptions, cut_out
     from vmatte.job import JobOptions, matte
+    from vmatte.live import Feed, LiveOptions, LivePipeline, LiveSnapshot, LiveStats
     from vmatte.matting import Matte, Matter, MatterOptions, load_matter
     from vmatte.pipeline import Output, Pipeline
     from vmatte.refine import RefineOptions
@@ -28,10 +29,15 @@ __all__ = [
     "AlphaOutput",
     "Composite",
     "Encoding",
+    "Feed",
     "Frame",
     "FrameSource",
     "ImageOptions",
     "JobOptions",
+    "LiveOptions",
+    "LivePipeline",
+    "LiveSnapshot",
+    "LiveStats",
     "Matte",
     "Matter",
     "MatterOptions",
@@ -58,6 +64,7 @@ _HOMES = {
     "frames": ("Frame", "StreamInfo"),
     "images": ("ImageOptions", "cut_out"),
     "job": ("JobOptions", "matte"),
+    "live": ("Feed", "LiveOptions", "LivePipeline", "LiveSnapshot", "LiveStats"),
     "matting": ("Matte", "Matter", "MatterOptions", "load_matter"),
     "pipeline": ("Output", "Pipeline"),
     "refine": ("RefineOptions",),
