@@ -118,14 +118,18 @@ def test_a_signal_while_the_source_is_awaited(user: User) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         address = f"rtsp://me:secret@127.0.0.1:{listening.getsockname()[1]}/x"
+        listening.settimeout(30)
         with user.start("live", address, "-o", "null:", *TINY) as process:
-            time.sleep(2)
+            taken, _ = listening.accept()
+            time.sleep(0.3)
             process.send_signal(signal.SIGINT)
             try:
                 _, err = process.communicate(timeout=5)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
+            finally:
+                taken.close()
     assert process.returncode in (1, 130)
     assert b"secret" not in err and b"Traceback" not in err
 
