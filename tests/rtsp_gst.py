@@ -23,20 +23,26 @@ LAUNCH = (
 )
 
 
-def units(path: str) -> list[bytes]:
-    """Return the access units of a file: each a 32-bit length and as many bytes."""
+Unit = tuple[int, bytes]
+
+
+def units(path: str) -> list[Unit]:
+    """Return the access units of a file, each with the number of frames it is shown late.
+
+    A 32-bit length, 32 bits for that number, and as many bytes as the length says.
+    """
     data, at, found = Path(path).read_bytes(), 0, []
     while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        found.append(data[at + 4 : at + 4 + length])
-        at += 4 + length
+        length, late = struct.unpack_from(">Ii", data, at)
+        found.append((late, data[at + 8 : at + 8 + length]))
+        at += 8 + length
     return found
 
 
 class State:
     """What is sent, as ordered."""
 
-    def __init__(self, clips: list[list[bytes]], rate: float) -> None:
+    def __init__(self, clips: list[list[Unit]], rate: float) -> None:
         self.clips, self.rate = clips, rate
         self.clip = 0
         self.paused = False
@@ -56,8 +62,10 @@ def play(source: Any, state: State) -> None:
             clip, at = state.clip, 0
         if (wait := begun + sent / state.rate - time.monotonic()) > 0:
             time.sleep(wait)
-        buffer = Gst.Buffer.new_wrapped(state.clips[clip][at])
-        buffer.pts = buffer.dts = int((sent / state.rate + state.shift) * Gst.SECOND)
+        late, data = state.clips[clip][at]
+        buffer = Gst.Buffer.new_wrapped(data)
+        buffer.dts = int((sent / state.rate + state.shift) * Gst.SECOND)
+        buffer.pts = buffer.dts + int(late / state.rate * Gst.SECOND)
         buffer.duration = int(Gst.SECOND / state.rate)
         if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
             return

@@ -131,7 +131,12 @@ def _units(clip: Path, to: Path) -> float:
         stream: Any = container.streams.video[0]
         assert stream.codec_context.name == "h264", f"{clip} is no H.264"
         annexb = BitStreamFilterContext("h264_mp4toannexb", stream)
+        rate, sent = float(stream.average_rate), 0
+        first = None
         for packet in container.demux(stream):
             for made in annexb.filter(packet if packet.size else None):
-                file.write(struct.pack(">I", made.size) + bytes(made))
-        return float(stream.average_rate)
+                shown = made.pts * made.time_base * rate
+                first = shown if first is None else first
+                file.write(struct.pack(">Ii", made.size, round(shown - first) - sent) + bytes(made))
+                sent += 1
+        return rate

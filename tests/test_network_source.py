@@ -31,7 +31,8 @@ def _clip(path: Path, size: tuple[int, int] = LARGE, **options: str) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
     folder = tmp_path_factory.mktemp("rtsp")
-    clips = [_clip(folder / "a.mp4"), _clip(folder / "b.mp4", SMALL)]
+    # The first with frames that are shown later than they are sent.
+    clips = [_clip(folder / "a.mp4", bf="2", tune="film"), _clip(folder / "b.mp4", SMALL)]
     with RtspServer(folder, clips, user="me", password="s3cret") as running:
         yield running
 
@@ -81,6 +82,7 @@ def test_frames_come_whole_at_their_rate(source: FrameSource) -> None:
     assert source.info.rate == 25
     frames = list(islice(source, 30))
     assert frames[0].pts == 0
+    assert source.skipped == 0
     assert {f.segment for f in frames} == {0}
     steps = [float(b.time - a.time) for a, b in pairwise(frames)]
     assert np.allclose(steps, 0.04, atol=0.002)
