@@ -1,13 +1,15 @@
 """Keys to deeds: what the window's user does to a live run."""
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vmatte.composite import Compositor, Fit, Subject
+from vmatte.concurrency import Channel, StoppedError
 from vmatte.errors import VmatteError, mask
 from vmatte.frames import StreamInfo
 from vmatte.live import LivePipeline, LiveSnapshot
@@ -31,6 +33,18 @@ _SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 
 _TRIED = 1.0
 """Seconds until a change of the model's picture must have shown, or it cannot be changed."""
+
+
+_TRIES = 3
+"""Seeks until a frame has come."""
+
+
+_MANY = 1000
+"""Deeds that may wait: more than keys are pressed while a model loads."""
+
+
+_PATIENCE = 0.5
+"""Seconds that a deed under way may take once the run has ended."""
 
 
 _TOLD = 4.0
@@ -91,7 +105,11 @@ class Player:
         self.divider = Divider()
         self.output = Output(self._make(), window)
         self._pipeline: LivePipeline | None = None
-        self._hands = ThreadPoolExecutor(1, thread_name_prefix="vmatte-player")
+        self._deeds: Channel[Callable[[], None]] = Channel(_MANY)
+        # A daemon: loading a model must not keep the process alive.
+        self._hands = threading.Thread(target=self._work, name="vmatte-player", daemon=True)
+        self._stale = False
+        self._standing: PacedSource | None = None
         self._seen: tuple[StreamInfo, Seen] | None = None
         self._still: tuple[object, Compositor] | None = None
         self._recording: Output | None = None
@@ -104,12 +122,20 @@ class Player:
         self._looked = self._position = 0.0
 
     def attach(self, pipeline: LivePipeline) -> None:
-        """Act on ``pipeline`` from now on."""
+        """Act on ``pipeline`` from now on, until ``close``."""
         self._pipeline = pipeline
+        self._hands.start()
 
     def close(self) -> None:
-        """End what is under way, once the run has ended."""
-        self._hands.shutdown(cancel_futures=True)
+        """End what is under way, once the run has ended; what hangs is left to itself."""
+        self._deeds.stop()
+        if self._standing is not None:
+            # Whoever reads a file that stands still waits for it to go on.
+            self._standing.close()
+        if self._hands.is_alive():
+            self._hands.join(_PATIENCE)
+            if self._hands.is_alive():
+                return
         if self._still is not None:
             self._still[1].close()
             self._still = None
@@ -190,13 +216,15 @@ class Player:
     # --- deeds, on the player's own thread --------------------------------------------------------
 
     def _post(self, deed: Callable[[], None]) -> None:
-        def run() -> None:
+        with contextlib.suppress(StoppedError):
+            self._deeds.put(deed)
+
+    def _work(self) -> None:
+        for deed in self._deeds:
             try:
                 deed()
             except VmatteError as e:
                 self.say(f"{type(e).__name__}: {e}")
-
-        self._hands.submit(run)
 
     def _act(self, action: Action) -> None:
         if action.name.lower() in VIEWS:
@@ -237,11 +265,14 @@ class Player:
         return make_view(self.view, self.background, self.divider, fit=self.options.fit)
 
     def _refresh(self) -> None:
-        if self._paused and self.options.freeze:
+        # Once for all the mouse's moves that wait.
+        if self._paused and self.options.freeze and not self._stale:
+            self._stale = True
             self._post(self._draw_again)
 
     def _draw_again(self) -> None:
         """While paused, show the last frame as it would be shown now."""
+        self._stale = False
         if not (self._paused and self.options.freeze) or self._seen is None:
             return
         info, seen = self._seen
@@ -361,6 +392,7 @@ class Player:
         if self.options.freeze and source is not None:
             # No slate: there is nobody else, and nothing to hide.
             (source.pause if self._paused else source.resume)()
+            self._standing = source if self._paused else None
         elif self._paused:
             self._window.freeze(self.options.freeze)
             self._run().pause()
@@ -374,7 +406,16 @@ class Player:
             self.say("only in files")
             return
         self._position = 0.0
-        source.seek(target(source.position))
+        before, at = self._seen, target(source.position)
+        for _ in range(_TRIES):
+            source.seek(at)
+            # While it stands still, one frame comes, and a frame that comes late is not shown.
+            until = time.monotonic() + _TRIED
+            while source.paused and self._seen is before and time.monotonic() < until:
+                time.sleep(0.01)
+            if self._seen is not before or not source.paused:
+                break
+        self._draw_again()
 
     def _switch_loop(self) -> None:
         if self._source() is None:

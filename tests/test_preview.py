@@ -1,0 +1,470 @@
+"""The preview without its window: keys, views, overlay, and what keys do to a real live run."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from media import decode, make_video, times_of
+from numpy.typing import NDArray
+
+from vmatte.composite import Composite
+from vmatte.composite.background import ColourBackground
+from vmatte.errors import InputError
+from vmatte.frames import Frame, StreamInfo
+from vmatte.fullmatte import FullMatte
+from vmatte.live import Feed, LivePipeline, LiveSnapshot
+from vmatte.matting import Engine, Matte
+from vmatte.pipeline import Output
+from vmatte.preview import VIEWS, Action, Divider, Player, PlayerOptions, action_of, cycle_of
+from vmatte.preview.hud import draw_help, draw_status, help_lines, status_lines
+from vmatte.preview.keys import KEYS
+from vmatte.preview.views import make_view
+from vmatte.refine import RefineOptions, refine
+from vmatte.sinks.window import WindowSink, fitted
+from vmatte.sources import PacedSource, SyntheticSource, open_source
+from vmatte.testing import FunctionMatter, MemorySink
+
+GREEN = (0, 177, 64)
+
+
+def _until(what: Callable[[], Any], seconds: float = 20) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+    return found
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "action"),
+    [
+        (ord("1"), Action.COMPOSITE),
+        (ord("5"), Action.SPLIT),
+        (ord("v"), Action.NEXT_VIEW),
+        (ord("V"), Action.NEXT_VIEW),
+        (ord(" "), Action.PAUSE),
+        (ord("="), Action.LARGER),
+        (ord("+"), Action.LARGER),
+        (27, Action.QUIT),
+        (0xFF51, Action.BACK),
+        (0xFF50, Action.HOME),
+        (0x270000, Action.FORTH),
+        (0x100000 | ord("m"), Action.MIRROR),
+        (0x10FF53, Action.FORTH),
+        (63234, Action.BACK),
+        (ord("x"), None),
+        (0xFFE1, None),
+        (-1, None),
+    ],
+)
+def test_keys(code: int, action: Action | None) -> None:
+    assert action_of(code) is action
+
+
+def test_every_action_has_a_key_of_its_own() -> None:
+    assert set(KEYS) == set(Action) and len(set(KEYS.values())) == len(KEYS)
+
+
+# --- views --------------------------------------------------------------------------------------
+
+
+def _matted(native: str, size: tuple[int, int] = (320, 180)) -> tuple[StreamInfo, Frame, FullMatte]:
+    source = SyntheticSource(width=size[0], height=size[1], format=native, frames=1)
+    frame = next(iter(source))
+    rgb = frame.rgb(size)
+    alpha = np.zeros(rgb.shape[:2], np.float32)
+    alpha[:, size[0] // 2 :] = 1
+    return source.info, frame, refine(frame, rgb, Matte(alpha), RefineOptions(guided=False))
+
+
+@pytest.mark.parametrize("native", ["yuv420p", "yuv422p10le", "rgb24", "gray", "gbrp"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_keep_the_format_and_show_what_they_say(view: Any, native: str) -> None:
+    info, frame, matte = _matted(native)
+    compositor = make_view(view, "#000000", Divider(0.25))
+    assert compositor.open(info) == info
+    shown = compositor.compose(frame, matte, compositor.advance(frame))
+    compositor.close()
+    assert (shown.format, shown.width, shown.height) == (info.format, *info.size)
+    assert shown.colour == info.colour and shown.pts == frame.pts
+    rgb, before = shown.rgb(info.size).astype(int), frame.rgb(info.size).astype(int)
+    left, right = rgb[:, 100:150], rgb[:, 180:300]
+    if view == "alpha":
+        assert left.max() <= 3 and right.min() >= 252
+        return
+    assert np.abs(right - before[:, 180:300]).mean() < 2
+    if view == "checkerboard":
+        assert {int(v) for v in np.unique(left.mean(2).round() // 10)} <= {15, 16, 19, 20, 21}
+        assert left.std() > 15
+    else:
+        assert left.mean() < 4
+    if view == "split":
+        assert np.abs(rgb[:, :76] - before[:, :76]).mean() < 1
+        assert rgb[:, 80:81].min() > 230
+
+
+def test_the_divider_stays_within_the_picture() -> None:
+    divider = Divider()
+    for given, kept in ((0.3, 0.3), (-5, 0.0), (7, 1.0)):
+        divider.move(given)
+        assert divider.position == kept
+        info, frame, matte = _matted("yuv420p")
+        view = make_view("split", "green", divider)
+        view.open(info)
+        view.compose(frame, matte, view.advance(frame))
+        view.close()
+
+
+def test_what_was_seen_is_remembered_but_no_slate() -> None:
+    info, frame, matte = _matted("yuv420p")
+    seen: list[Any] = []
+    view = make_view("alpha", "green", Divider(), seen=lambda info, s: seen.append((info, s)))
+    view.open(info)
+    view.compose(frame, matte, None)
+    view.compose(Frame(frame.picture, 9, frame.time_base, frame.colour, -1), matte, None)
+    assert seen == [(info, (frame, matte))]
+
+
+def test_an_unusable_background_is_told() -> None:
+    with pytest.raises(InputError, match="neither a file nor a colour"):
+        Player(WindowSink(), PlayerOptions(backgrounds=("nothing.png",)))
+
+
+def test_backgrounds_to_go_through() -> None:
+    assert cycle_of("me.png")[:4] == ("me.png", "blur", "green", "checkerboard")
+    assert cycle_of("green")[:3] == ("green", "blur", "checkerboard")
+    assert cycle_of("transparent")[0] == "checkerboard"
+
+
+# --- overlay ------------------------------------------------------------------------------------
+
+ENGINE = Engine(model="rvm", runtime="openvino", provider="cpu", precision="bf16")
+NOW = LiveSnapshot(
+    **dict.fromkeys(("captured", "sent", "slates", "stalls", "reconnects", "errors", "reused"), 0),  # type: ignore[arg-type]
+    state="live",
+    seconds=3.0,
+    fps=29.97,
+    latency_p50=17.6,
+    latency_p95=30.0,
+    dropped=3,
+    engine=ENGINE,
+    working=(256, 144),
+    share=1.0,
+    source="camera:0",
+)
+
+
+def test_the_strip_says_it_all() -> None:
+    lines = status_lines(NOW, view="composite", background="blur", extra=["live", "mirrored"])
+    assert lines == [
+        "30.0 fps | latency 18 ms | 3 dropped | live | mirrored",
+        "composite | blur | rvm openvino/cpu/bf16 | 256x144",
+    ]
+    assert status_lines(None, view="alpha", background="blur") == ["alpha | starting"]
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (320, 180), (64, 64), (3840, 2160)])
+def test_the_overlay_fits_and_leaves_the_rest_alone(size: tuple[int, int]) -> None:
+    canvas: NDArray[np.uint8] = np.full((size[1], size[0], 3), 200, np.uint8)
+    lines = status_lines(NOW, view="composite", background="blur", extra=["live"])
+    taken = draw_status(canvas, lines, message="Größe: ü", recording=True)
+    assert (canvas[: size[1] - taken] == 200).all()
+    strip = canvas[size[1] - taken :]
+    assert np.median(strip) == 70 and strip.max() > 90
+    if size[0] >= 320:
+        assert taken < size[1] / 2
+        # Nothing is cut off: there is room at the right of the text.
+        assert (strip[taken // 3 :, -3:] == 70).all()
+    draw_help(canvas, file=True)
+    assert canvas.mean() < 120
+
+
+def test_help_names_every_key() -> None:
+    assert len(help_lines(file=True)) == len(Action)
+    assert {"left", "right", "home", "l"} == {k for k, _ in help_lines(file=True)} - {
+        k for k, _ in help_lines(file=False)
+    }
+
+
+def test_the_picture_keeps_its_shape() -> None:
+    assert fitted((1280, 720), (900, 300)) == (533, 300)
+    assert fitted((1280, 720), (300, 900)) == (300, 169)
+    assert fitted((320, 180), (1280, 720), enlarge=False) == (320, 180)
+
+
+# --- what keys do to a run ----------------------------------------------------------------------
+
+
+class Run:
+    """A live run of a clip, with a player whose window is not shown."""
+
+    def __init__(self, clip: Path, **options: Any) -> None:
+        self.window = WindowSink()
+        self.memory = MemorySink()
+        self.follower = Output(Composite(ColourBackground(GREEN)), self.memory)
+        self.player = Player(
+            self.window,
+            PlayerOptions(folder=clip.parent, freeze=True, **options),
+            followers=[self.follower],
+        )
+        self.pipeline = LivePipeline(
+            Feed(lambda: PacedSource(lambda start: open_source(str(clip), start=start or None))),
+            FunctionMatter(),
+            [self.player.output, self.follower],
+        )
+        self.failure: BaseException | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        self.player.attach(self.pipeline)
+        _until(lambda: self.pipeline.state == "live")
+
+    def _run(self) -> None:
+        try:
+            self.stats = self.pipeline.run()
+        except BaseException as e:
+            self.failure = e
+
+    def end(self) -> None:
+        self.pipeline.stop()
+        self.thread.join(20)
+        self.player.close()
+        assert self.failure is None, self.failure
+
+    def shown(self) -> "NDArray[np.int_]":
+        frame = self.window._newest
+        assert frame is not None
+        return frame.rgb((frame.width, frame.height)).astype(int)
+
+    def left(self, rgb: tuple[int, int, int]) -> bool:
+        """Whether the background's half is of this colour."""
+        return bool(np.abs(self.shown()[:, :40].mean((0, 1)) - rgb).max() < 6)
+
+    def told(self, words: str) -> bool:
+        return words in self.player._message
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Run]]:
+    monkeypatch.setattr("vmatte.sinks.window.expect_screen", lambda name: None)
+    runs: list[Run] = []
+
+    def begin(**options: Any) -> Run:
+        clip = make_video(tmp_path / "clip.mp4", times=range(90))
+        runs.append(Run(clip, **options))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.end()
+
+
+def test_views_and_backgrounds(start: Callable[..., Run]) -> None:
+    run = start(backgrounds=("green", "white", "black"))
+    _until(lambda: run.left(GREEN))
+    run.player.key(ord("2"))
+    _until(lambda: run.left((0, 0, 0)) and run.shown()[:, -40:].min() > 250)
+    run.player.key(ord("1"))
+    run.player.key(ord("b"))
+    _until(lambda: run.left((255, 255, 255)))
+    assert run.player.background == "white"
+    white = lambda: run.memory.frames[-1].rgb((96, 64))[:, :40].min() > 250  # noqa: E731
+    _until(white)  # The other outputs' background changes along.
+    for _ in range(4):
+        run.player.key(ord("v"))
+    _until(lambda: run.player.view == "split")
+    _until(lambda: not run.left((255, 255, 255)))
+    run.player.drag(0.0, 0.5)
+    _until(lambda: run.shown()[:, 10:40].min() > 250)
+
+
+def test_a_background_that_has_gone_leaves_the_one_before(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = start(backgrounds=("green", str(tmp_path / "gone.png")))
+    run.player.key(ord("b"))
+    _until(lambda: run.told("neither a file nor a colour"))
+    assert run.player.background == "green"
+    _until(lambda: run.left(GREEN))
+
+
+def test_mirror(start: Callable[..., Run]) -> None:
+    run = start()
+    run.player.key(ord("m"))
+    _until(lambda: run.pipeline.mirror)
+    run.player.key(ord("m"))
+    _until(lambda: not run.pipeline.mirror)
+
+
+def test_a_snapshot_has_transparency(start: Callable[..., Run], tmp_path: Path) -> None:
+    run = start()
+    for _ in range(2):
+        run.player.key(ord("s"))
+    paths = _until(lambda: len(found := sorted(tmp_path.glob("vmatte-*.png"))) == 2 and found)
+    for path in paths:
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert picture.shape == (64, 96, 4)
+        assert picture[:, :40, 3].max() == 0 and picture[:, -40:, 3].min() == 255
+    _until(lambda: run.told("saved"))
+
+
+def test_a_recording_goes_on_while_views_change(start: Callable[..., Run], tmp_path: Path) -> None:
+    run = start()
+    run.player.key(ord("r"))
+    _until(lambda: run.player._recording)
+    time.sleep(0.4)
+    run.player.key(ord("2"))
+    time.sleep(0.6)
+    run.player.key(ord("r"))
+    _until(lambda: run.told("recorded"))
+    (path,) = tmp_path.glob("vmatte-*.mp4")
+    times = times_of(path)
+    assert times[0] == 0 and times == sorted(set(times))
+    assert Fraction(1, 2) < times[-1] < 5
+    pictures = [p.to_ndarray(format="rgb24")[:, :40].mean((0, 1)) for p in decode(path)]
+    assert np.abs(pictures[0] - GREEN).max() < 8 and pictures[-1].max() < 8
+
+
+def test_a_recording_under_way_at_the_end_is_whole(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = start()
+    run.player.key(ord("r"))
+    _until(lambda: run.player._recording)
+    time.sleep(0.4)
+    run.end()
+    (path,) = tmp_path.glob("vmatte-*.mp4")
+    with av.open(str(path)) as opened:
+        assert len(list(opened.decode(video=0))) > 3
+
+
+def test_pause_seek_and_the_view_of_a_picture_that_stands(start: Callable[..., Run]) -> None:
+    run = start()
+    source = run.pipeline.feed.source
+    assert isinstance(source, PacedSource)
+    run.player.key(ord(" "))
+    _until(lambda: source.paused)
+    time.sleep(0.3)
+    count = run.window._count
+    run.player.key(ord("1"))  # The last picture may have come too late to be shown.
+    _until(lambda: run.window._count > count)
+    count, before = run.window._count, run.shown()
+    time.sleep(0.5)
+    assert run.window._count == count and run.pipeline.state == "live"
+    run.player.key(ord("2"))
+    _until(lambda: run.left((0, 0, 0)))
+    run.player.key(ord("1"))
+    _until(lambda: np.array_equal(run.shown(), before))
+    run.player.key(0xFF50)
+    _until(lambda: source.position == 0 and not np.array_equal(run.shown(), before))
+    assert source.paused
+    run.player.key(ord(" "))
+    _until(lambda: not source.paused and source.position > 0.2)
+
+
+def test_without_a_loop_it_stops_at_the_end(start: Callable[..., Run]) -> None:
+    run = start()
+    source = run.pipeline.feed.source
+    assert isinstance(source, PacedSource) and source.duration
+    canvas: NDArray[np.uint8] = np.zeros((180, 320, 3), np.uint8)
+    run.player.key(ord("l"))
+    run.player.key(0xFF53)
+    end = time.monotonic() + 20
+    while not source.paused and time.monotonic() < end:
+        run.player.draw(canvas)
+        time.sleep(0.02)
+    assert source.paused and source.position < 1
+    _until(lambda: run.told("the end"))
+
+
+def test_a_camera_that_is_paused_keeps_its_last_picture_on_screen(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    monkeypatch.setattr(Player, "_source", lambda self: None)
+    _until(lambda: run.left(GREEN))
+    run.player.key(ord(" "))
+    _until(lambda: run.pipeline.paused)
+    before = run.shown()
+    slates = run.pipeline.snapshot().slates
+    _until(lambda: run.pipeline.snapshot().slates > slates + 1)
+    assert np.array_equal(run.shown(), before)
+    run.player.key(0xFF51)
+    _until(lambda: run.told("only in files"))
+    run.player.key(ord(" "))
+    _until(lambda: not run.pipeline.paused and not np.array_equal(run.shown(), before))
+
+
+def test_another_model(start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Named(FunctionMatter):
+        def __init__(self, name: str) -> None:
+            super().__init__(lambda rgb: np.ones(rgb.shape[:2], np.float32))
+            self.engine = Engine(model=name, runtime="python", provider="cpu", precision="fp32")
+
+        def close(self) -> None:
+            closed.append(self.engine.model)
+
+    monkeypatch.setattr("vmatte.preview.player.load_matter", lambda name, options: Named(name))
+    run = start(models=("function", "second", "third"))
+    for name in ("second", "third"):
+        run.player.key(ord("n"))
+        _until(lambda name=name: run.told(name) and not run.told("loading"))
+        engine = run.pipeline.snapshot().engine
+        assert engine is not None and engine.model == name
+    _until(lambda: not run.left(GREEN))
+    assert closed == ["second"]
+    run.end()
+    assert closed == ["second", "third"]
+
+
+def test_the_only_model_and_the_size_of_its_picture(
+    start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(models=("function",))
+    run.player.key(ord("n"))
+    _until(lambda: run.told("no other model"))
+    run.player.key(ord("-"))
+    _until(lambda: run.told("85% of its usual size"))
+    monkeypatch.setattr("vmatte.preview.player._TRIED", 0.1)
+    monkeypatch.setattr(FunctionMatter, "working_size", lambda *a: (64, 64))
+    _until(lambda: getattr(run.pipeline.snapshot(), "working", None) == (64, 64))
+    run.player.key(ord("+"))
+    _until(lambda: run.told("fixed size"))
+    assert run.pipeline.scale == 0.85
+    monkeypatch.undo()
+    run.player.key(ord("+"))
+    _until(lambda: run.told("100% of its usual size") and not run.told("already"))
+    assert run.pipeline.scale == 1.0
+    run.player.key(ord("+"))
+    _until(lambda: run.told("already"))
+
+
+def test_help_overlay_and_quit(start: Callable[..., Run]) -> None:
+    run = start()
+    canvas: NDArray[np.uint8] = np.full((360, 640, 3), 200, np.uint8)
+    plain = canvas.copy()
+    run.player.draw(canvas)
+    assert not np.array_equal(canvas, plain)
+    run.player.key(ord("o"))
+    canvas[...] = 200
+    run.player.draw(canvas)
+    assert np.array_equal(canvas, plain)
+    run.player.key(ord("h"))
+    run.player.draw(canvas)
+    assert canvas.mean() < 100
+    assert not run.window.ended()
+    run.player.key(ord("q"))
+    assert run.window.ended()
+    run.thread.join(5)
+    assert not run.thread.is_alive(), "closing the window ends the run"
