@@ -226,7 +226,7 @@ class Run:
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         self.player.attach(self.pipeline)
-        _until(lambda: self.pipeline.state == "live")
+        _until(lambda: self.pipeline.state == "live" and self.window._newest is not None)
 
     def _run(self) -> None:
         try:
@@ -351,6 +351,7 @@ def test_pause_seek_and_the_view_of_a_picture_that_stands(start: Callable[..., R
     run = start()
     source = run.pipeline.feed.source
     assert isinstance(source, PacedSource)
+    _until(lambda: source.position > 0.5)
     run.player.key(ord(" "))
     _until(lambda: source.paused)
     time.sleep(0.3)

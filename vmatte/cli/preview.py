@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from vmatte.cli.options import engine_options, matter_options
+from vmatte.cli.options import engine_options, look_options, matter_options, refine_options
 from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import interruptible
 from vmatte.composite import Fit
@@ -31,20 +31,7 @@ In the window: h for help, 1 to 5 for the views, b for the background, q to quit
 
 @click.command("preview", cls=LivePresetCommand, epilog=_EXAMPLES)
 @click.argument("input")
-@click.option(
-    "--background",
-    default=_PLAYER.backgrounds[0],
-    show_default=True,
-    metavar="WHAT",
-    help="As for 'vmatte run'; the key b goes through others.",
-)
-@click.option(
-    "--fit",
-    type=click.Choice(get_args(Fit)),
-    default=_PLAYER.fit,
-    show_default=True,
-    help="How a background picture fills the frame.",
-)
+@look_options
 @click.option(
     "--view",
     type=click.Choice(VIEWS),
@@ -76,7 +63,7 @@ def command(
 
     Keys change the view, the background, the model and more: press h for a list.
     """
-    matter = matter_options(rest)
+    matter, refine = matter_options(rest), refine_options(rest)
     window = WindowSink(f"vmatte {mask(input)}")
     expect_screen("vmatte preview")
     player = Player(
@@ -99,6 +86,7 @@ def command(
         load,
         [player.output],
         options=LiveOptions(mirror=mirror),
+        refine=refine,
     )
     with interruptible() as stop:
         stop.attach(pipeline)

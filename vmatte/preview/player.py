@@ -314,7 +314,7 @@ class Player:
             return
         name = names[(names.index(now) + 1) % len(names)] if now in names else names[0]
         self.say(f"loading {name} ...")
-        matter = load_matter(name, MatterOptions(runtime=self.options.matter.runtime))
+        matter = load_matter(name, self._options())
         try:
             before = pipeline.replace_matter(matter)
         except BaseException:
@@ -324,6 +324,11 @@ class Player:
         if before is not None:
             before.close()
         self.say(f"{name}")
+
+    def _options(self) -> MatterOptions:
+        # Ratio and classes are of the first model, and mean nothing to others.
+        given = self.options.matter
+        return MatterOptions(runtime=given.runtime, accept_licence=given.accept_licence)
 
     def _scale(self, by: int) -> None:
         pipeline = self._run()

@@ -13,13 +13,13 @@ from vmatte.composite import (
     Composite,
     Compositor,
     Fit,
-    parse_background,
 )
 from vmatte.composite.background import COLOURS, ColourBackground
 from vmatte.composite.place import to_native
 from vmatte.frames import Frame, StreamInfo, new_picture, plane_views
 from vmatte.fullmatte import FullMatte
 from vmatte.live.conform import conform
+from vmatte.live.reload import live_background
 from vmatte.pixels import Plane
 
 View = Literal["composite", "alpha", "foreground", "checkerboard", "split"]
@@ -140,6 +140,7 @@ class Watched:
     So views can change in the middle of a recording, and while nothing moves. See Compositor.
     """
 
+    # A picture with transparency may be saved, whatever is shown.
     coloured = True
 
     def __init__(self, shown: Compositor, seen: Callable[[StreamInfo, Seen], None]) -> None:
@@ -179,7 +180,7 @@ def make_view(
     fit: Fit = "cover",
     seen: Callable[[StreamInfo, Seen], None] = _ignore,
 ) -> Compositor:
-    """Return what shows ``view``; background: as for parse_background, or 'checkerboard'.
+    """Return what shows ``view``; background: as for live_background, or 'checkerboard'.
 
     Its frames have the format of the source's. Raises OptionError, InputError.
     """
@@ -198,5 +199,5 @@ def make_view(
 
 
 def _background(text: str, fit: Fit) -> Background:
-    found = None if text == CHECKERBOARD else parse_background(text, fit)
+    found = None if text == CHECKERBOARD else live_background(text, fit)
     return found or CheckerboardBackground()
