@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import cv2  # noqa: F401  before PyAV, see sinks/window.py
 import numpy as np
 from av import VideoFrame
 from numpy.typing import NDArray

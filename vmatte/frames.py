@@ -4,8 +4,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-# OpenCV before PyAV: where PyAV comes first, OpenCV's windows hang on Linux (see sinks/window.py).
-import cv2
+import cv2  # before PyAV, see sinks/window.py
 import numpy as np
 from av import VideoFrame
 from av.video.reformatter import VideoReformatter

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import cv2  # noqa: F401  before PyAV, see sinks/window.py
 import numpy as np
 from av import VideoFormat
 from numpy.typing import NDArray

@@ -235,19 +235,27 @@ def expect_screen(name: str) -> None:
         raise OutputError(f"{name}: there is no screen (DISPLAY is not set); {advice}")
     if not _answers():
         raise OutputError(f"{name}: the screen DISPLAY={display} does not answer; {advice}")
-    with contextlib.suppress(OSError):
-        # Of the same library both wheels bring a copy under one name, and the first one counts;
-        # with PyAV's, OpenCV's Qt waits for ever.
-        if "/av.libs/libxcb-shm" in Path("/proc/self/maps").read_text():
-            raise OutputError(
-                f"{name}: PyAV was imported before OpenCV, which then cannot open a window; "
-                "import cv2 or vmatte.frames first in your program"
-            )
+    if _mixed():
+        raise OutputError(
+            f"{name}: PyAV was imported before OpenCV, which then cannot open a window; "
+            "import cv2, or vmatte's own modules, first in your program"
+        )
     if (Path(cv2.__file__).parent / "qt/plugins/platforms/libqxcb.so").exists():
         # All that OpenCV's own Qt has, whatever the desktop asks Qt programs for.
         os.environ["QT_QPA_PLATFORM"] = "xcb"
         # It complains of a folder of fonts that it does not need.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
+
+
+def _mixed() -> bool:
+    """Whether OpenCV's Qt would use PyAV's libraries, and wait for ever.
+
+    Both wheels bring a copy of the same library under one name, and the first one counts.
+    """
+    try:
+        return "/av.libs/libxcb-shm" in Path("/proc/self/maps").read_text()
+    except OSError:
+        return False
 
 
 def _answers() -> bool:
