@@ -144,6 +144,7 @@ def test_backgrounds_to_go_through() -> None:
     assert cycle_of("me.png")[:4] == ("me.png", "blur", "green", "checkerboard")
     assert cycle_of("green")[:3] == ("green", "blur", "checkerboard")
     assert cycle_of("transparent")[0] == "checkerboard"
+    assert cycle_of("blur", alone=False) == ("blur", "green", "white", "black")
 
 
 # --- overlay ------------------------------------------------------------------------------------

@@ -146,8 +146,8 @@ def command(
     feed = Feed(lambda: open_live(input, source), lost=source.timeout, name=input)
     reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)
     notes: list[str] = []
-    others, windows = _outputs(outputs, background, fit, files, overwrite, notes)
-    window = _Window(windows, background, fit, matter, others) if windows else None
+    others, followers, windows = _outputs(outputs, background, fit, files, overwrite, notes)
+    window = _Window(windows, background, fit, matter, followers) if windows else None
 
     with reporter, interruptible() as stop:
         with Reporter(as_json=as_json, quiet=quiet) as fetching:
@@ -183,9 +183,12 @@ def _outputs(
     files: Encoding,
     overwrite: bool,
     notes: list[str],
-) -> tuple[list[Output], list[str]]:
-    """Return the outputs, less windows, and the names of windows. Raises OptionError and more."""
-    outputs, windows = [], []
+) -> tuple[list[Output], list[Output], list[str]]:
+    """Return the outputs less windows, those that have the background, and the names of windows.
+
+    Raises OptionError and more.
+    """
+    outputs, followers, windows = [], [], []
 
     def watched(text: str, fit: Fit) -> Background | None:
         return live_background(text, fit, notes.append)
@@ -197,11 +200,13 @@ def _outputs(
             continue
         sink = open_sink(target, files, overwrite=overwrite, sound=False, live=True)
         outputs.append(Output(compositor_of(kind, background, fit, watched), sink))
+        if kind == "composite" and background != "transparent":
+            followers.append(outputs[-1])
     if len(windows) > 1:
         raise OptionError(
             f"{len(windows)} windows are asked for; one shows everything, by its keys"
         )
-    return outputs, windows
+    return outputs, followers, windows
 
 
 class _Window:
@@ -220,7 +225,9 @@ class _Window:
 
         expect_screen(names[0])
         self.sink = WindowSink(names[0].partition(":")[2])
-        options = PlayerOptions(backgrounds=cycle_of(background), fit=fit, matter=matter)
+        options = PlayerOptions(
+            backgrounds=cycle_of(background, alone=False), fit=fit, matter=matter
+        )
         self.player = Player(self.sink, options, followers=followers)
 
     def run(self, pipeline: LivePipeline) -> LiveStats:

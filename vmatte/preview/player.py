@@ -73,10 +73,14 @@ class PlayerOptions:
     folder: Path = Path()
 
 
-def cycle_of(background: str) -> tuple[str, ...]:
-    """Return the backgrounds to go through, beginning with the given one."""
+def cycle_of(background: str, *, alone: bool = True) -> tuple[str, ...]:
+    """Return the backgrounds to go through, beginning with the given one.
+
+    alone: nobody else sees them, so a checkerboard is among them.
+    """
     first = CHECKERBOARD if background == "transparent" else background
-    return tuple(dict.fromkeys((first, "blur", "green", CHECKERBOARD, "white", "black")))
+    others = ("blur", "green", *((CHECKERBOARD,) if alone else ()), "white", "black")
+    return tuple(dict.fromkeys((first, *others)))
 
 
 class Player:
@@ -95,8 +99,8 @@ class Player:
     ) -> None:
         """Prepare for ``attach``; ``output`` is to be among the run's outputs.
 
-        followers: other outputs whose background changes along. Raises OptionError, InputError
-        where the first background is unusable.
+        followers: other outputs that show the subject over the background, which changes along.
+        Raises OptionError, InputError where the first background is unusable.
         """
         self.options = options or PlayerOptions()
         self._window, self._followers = window, list(followers)
