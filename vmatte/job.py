@@ -24,6 +24,7 @@ from vmatte.refine import RefineOptions
 from vmatte.sinks import LIVE, Encoding, open_sink
 from vmatte.sources import FrameSource, open_source
 from vmatte.stats import RunStats
+from vmatte.steer import SteerOptions, steered
 
 KINDS = ("composite", "alpha", "foreground")
 """What an output can show; named before '=' in an output's name."""
@@ -38,6 +39,7 @@ class JobOptions:
     background: str = "green"
     fit: Fit = "cover"
     refine: RefineOptions = field(default_factory=RefineOptions)
+    steer: SteerOptions = field(default_factory=SteerOptions)
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
     sound: bool = True
@@ -84,6 +86,8 @@ def matte(
             opened.append(_output(name, options, still=source.info.still))
             opened[-1].open(source.info)
         matter = load_matter(options.model, options.matter, fetching)
+        info = source.info
+        matter = steered(matter, options.steer, info.width, info.height, still=info.still)
         pipeline = Pipeline(source, matter, opened, options=options.refine, progress=progress)
         if started is not None:
             started(pipeline)

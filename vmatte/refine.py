@@ -20,6 +20,7 @@ from vmatte.fullmatte import TILE, Edge, FullMatte, Map, Region, Tiles, sample
 from vmatte.matting.base import Matte
 from vmatte.pixels import Plane
 from vmatte.steer.key import KeyOptions, pull, subject
+from vmatte.steer.known import certainty, impose, impose_exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,8 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     keyed = None if options.key is None else pull(frame, alpha, options.key)
     if keyed is not None:
         alpha = keyed.alpha
+        if matte.known is not None:
+            alpha = impose(alpha, *certainty(matte.known, *alpha.shape[::-1]))
     low = cv2.erode(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     high = cv2.dilate(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     size = (frame.width, frame.height)
@@ -93,6 +96,9 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
         edges = [Edge(r, sample(alpha, r, size)) for r in regions]
         if options.threshold is not None:
             edges = [Edge(e.region, (e.alpha >= 0.5).astype(np.float32)) for e in edges]
+    if matte.known is not None and matte.known.shape == (frame.height, frame.width):
+        known = matte.known
+        edges = [Edge(e.region, impose_exactly(e.alpha, known[e.region.slices])) for e in edges]
     refined = FullMatte(size, tuple(edges), solid)
     if options.grow or options.feather:
         refined = _shape(refined, options)

@@ -2,21 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
 
-from vmatte.cli.values import Bitrate, Key, Levels
+from vmatte.cli.values import Bitrate, BoxType, Key, Levels
 from vmatte.composite import Fit
 from vmatte.job import JobOptions
 from vmatte.matting import MatterOptions, Stabilise
 from vmatte.refine import RefineOptions
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
 from vmatte.sinks.codecs import CODECS, Encoding
+from vmatte.steer import SteerOptions
+from vmatte.steer.options import Only
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _RUNTIME, _JOB, _REFINE = RuntimeOptions(), JobOptions(), RefineOptions()
+_STEER = SteerOptions()
 
 
 def group(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -175,6 +179,47 @@ def refine_options(given: dict[str, Any]) -> RefineOptions:
     """Take what ``look_options`` added, less background and fit, out of a command's arguments."""
     names = ("guided", "decontaminate", "levels", "threshold", "feather", "grow", "key")
     return RefineOptions(**{n: given.pop(n) for n in names})
+
+
+def _image(name: str, help: str) -> Callable[[Any], Any]:
+    return click.option(name, type=click.Path(path_type=Path), metavar="FILE", help=help)
+
+
+steer_options = group(
+    click.option(
+        "--keep",
+        type=BoxType(),
+        multiple=True,
+        help="A box that is wholly subject, in pixels or shares of the frame; repeatable.",
+    ),
+    click.option(
+        "--drop", type=BoxType(), multiple=True, help="A box that is background; repeatable."
+    ),
+    _image("--scribbles", "Image: white is subject, black is background, the rest is open."),
+    _image("--trimap", "The same, of the first frame; it follows the motion of a video."),
+    _image("--plate", "Picture of the room without the subject, from the same fixed camera."),
+    click.option("--fill-holes", is_flag=True, help="A matte has no holes."),
+    click.option(
+        "--drop-specks",
+        type=float,
+        default=_STEER.drop_specks,
+        metavar="PX",
+        help="Islands smaller than a square of so many pixels go.",
+    ),
+    click.option(
+        "--only",
+        type=click.Choice(get_args(Only)),
+        default=_STEER.only,
+        show_default=True,
+        help="Keep only one connected part: the largest, or the one nearest the centre.",
+    ),
+)
+"""What the user knows of the subject; ``steering`` takes what it gives."""
+
+
+def steering(given: dict[str, Any]) -> SteerOptions:
+    """Take what ``steer_options`` added out of a command's arguments."""
+    return SteerOptions(**{f.name: given.pop(f.name) for f in fields(SteerOptions)})
 
 
 encoding_options = group(

@@ -13,6 +13,8 @@ from vmatte.cli.options import (
     look_options,
     matter_options,
     refine_options,
+    steer_options,
+    steering,
 )
 from vmatte.cli.preset import PresetCommand
 from vmatte.cli.report import Reporter, interruptible
@@ -61,6 +63,7 @@ _media = group(
     help="out.mp4, frames/%06d.png, alpha=..., foreground=..., - or null:; repeatable.",
 )
 @look_options
+@steer_options
 @engine_options
 @_media
 @encoding_options
@@ -82,6 +85,7 @@ def command(
         model=model,
         matter=matter_options(rest),
         refine=refine_options(rest),
+        steer=steering(rest),
         encoding=encoding(rest),
         **rest,
     )

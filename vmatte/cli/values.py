@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vmatte.errors import OptionError
+from vmatte.steer import Box, parse_box
 from vmatte.steer.key import KeyOptions, parse_key
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ class Key(_ParamType):
             return value
         try:
             return parse_key(str(value))
+        except OptionError as e:
+            self.fail(str(e), param, ctx)
+
+
+class BoxType(_ParamType):
+    name = "X,Y,W,H"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Box:
+        if isinstance(value, Box):
+            return value
+        try:
+            return parse_box(str(value))
         except OptionError as e:
             self.fail(str(e), param, ctx)
 

@@ -77,8 +77,8 @@ def parse_key(text: str) -> KeyOptions:
 class Keyed:
     """What the key says of a frame, at the size of its chroma planes.
 
-    alpha: [h, w] float32. picture: luma at that size, in code values. residual: [h, w, 3] float32, what to
-    add to Y, U and V, in code values, to get the subject's own colour. frame: the frame as YUV.
+    alpha: [h, w] float32. picture: luma at that size, in code values. residual: [h, w, 3] float32,
+    what to add to Y, U and V, in code values, to get the subject's own colour. frame: as YUV.
     """
 
     alpha: Map

@@ -1,0 +1,66 @@
+"""What the stabiliser is worth: flicker (dtSSD) and error (MAD) of models that see one frame.
+
+Over the seven videos with true mattes, as ``vmatte evaluate`` does it, default refinement. Exits 1
+where a goal is missed: dtSSD at least 30 % lower and MAD not higher, for U²-Net and MediaPipe.
+
+    python -m benchmarks.stabilise --shared ../shared
+"""
+
+import json
+import sys
+from typing import Any
+
+from benchmarks.common import RESULTS, arguments, models, table, write
+from vmatte.evaluation import evaluate, find_clips
+from vmatte.matting import MatterOptions, load_matter
+from vmatte.runtimes import RuntimeOptions
+
+MODELS = ("u2net", "mediapipe_selfie", "mediapipe_selfie_landscape", "pphumanseg_shared")
+GOALS = ("u2net", "mediapipe_selfie", "mediapipe_selfie_landscape")
+SCORES = ("mad", "mse", "grad", "dtssd", "iou")
+
+
+def main() -> int:
+    """Score, print, write and judge."""
+    parser = arguments(__doc__)
+    parser.add_argument("--model", choices=MODELS, help="only this one; others stay in the file")
+    parser.add_argument("--limit", type=int, help="only the first frames of each clip")
+    args = parser.parse_args()
+    file = RESULTS / "stabilise.json"
+    rows: dict[str, Any] = json.loads(file.read_text())["rows"] if file.exists() else {}
+    problems = []
+    with models(args.shared):
+        clips = [c for c in find_clips(args.shared / "gt") if not c.still]
+        for name in MODELS if args.model is None else (args.model,):
+            found = {}
+            for way in ("off", "flow"):
+                options = MatterOptions(runtime=RuntimeOptions(), stabilise=way)
+                matter = load_matter(name, options)
+                try:
+                    result = evaluate(matter, clips, limit=args.limit)
+                finally:
+                    matter.close()
+                found[way] = {s: getattr(result.means["videos"], s) for s in SCORES}
+                found[way]["clips"] = {
+                    c.name: {"mad": c.means.mad, "dtssd": c.means.dtssd} for c in result.clips
+                }
+                engine = result.engine
+                assert engine is not None
+                found[way]["runtime"] = f"{engine.runtime} {engine.precision}"
+            change = {s: found["flow"][s] / found["off"][s] - 1 for s in ("mad", "dtssd")}
+            rows[name] = {**found, "change": change, "limit": args.limit}
+            if name in GOALS and change["dtssd"] > -0.3:
+                problems.append(f"{name}: dtSSD {change['dtssd']:+.1%}, -30 % is wanted")
+            if name in GOALS and change["mad"] > 0:
+                problems.append(f"{name}: MAD {change['mad']:+.1%}, it may not rise")
+            write("stabilise", {"rows": rows})
+    lines = [
+        [f"{n}, {w}", *(r[w][s] for s in SCORES)] for n, r in rows.items() for w in ("off", "flow")
+    ]
+    table(["model, stabilised", *SCORES], lines)
+    print(*(problems or ["every goal is reached"]), sep="\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
