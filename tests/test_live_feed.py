@@ -1,7 +1,9 @@
 """The feed: newest frame, silence, loss and return, one size for all."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -293,6 +295,30 @@ def test_closing_leaves_a_hanging_read_alone(make: Make) -> None:
     assert feed.state == "closed" and not plug.closed.is_set()
     back.set()
     until(plug.closed.is_set)
+
+
+def test_a_lost_source_is_not_kept(make: Make) -> None:
+    """Neither it nor its pictures wait for Python's collector of rings: they are large."""
+    clock = Clock()
+
+    def opened() -> Plug:
+        plug = Plug().send(picture(1), OSError("gone"))
+        known.append(weakref.ref(plug))
+        return plug
+
+    known: list[weakref.ref[Plug]] = []
+    feed = Feed(opened, clock=clock, backoff=(0.1, 0.1))
+    gc.disable()
+    try:
+        feed.open()
+        for n in range(4):
+            until(lambda n=n: feed.losses == n + 1)  # type: ignore[misc]
+            clock.time += 0.2
+            feed.poll()
+        until(lambda: sum(r() is not None for r in known) <= 1)
+    finally:
+        gc.enable()
+        feed.close(2)
 
 
 def test_segments_follow_the_source_and_gaps(make: Make) -> None:

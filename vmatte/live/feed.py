@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -315,10 +316,10 @@ class Feed:
 
     def _ended(self, connection: "_Connection", error: BaseException | None) -> None:
         with self._lock:
-            connection.ended, connection.failure = True, error
+            connection.ended = True
+            if self._info is None:
+                connection.failure = error or InputError(f"{self.name} has no frame")
             if connection is self._connection:
-                if self._info is None and error is None:
-                    connection.failure = InputError(f"{self.name} has no frame")
                 self._lose(connection, str(error) if error else "the stream ended")
             self._lock.notify_all()
 
@@ -358,3 +359,8 @@ class _Connection:
                 with contextlib.suppress(Exception):
                     source.close()
             self._feed._ended(self, error)
+            # An error knows the calls that it came through, and these may know it: rings that
+            # would keep the source's pictures until Python looks for rings.
+            if error is not None:
+                traceback.clear_frames(error.__traceback__)
+            error = source = None
