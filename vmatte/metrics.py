@@ -6,7 +6,7 @@ Perceptually Motivated Online Benchmark for Image Matting", 2009 (Grad, Conn) an
 "Perceptually Motivated Benchmark for Video Matting", 2015 (dtSSD).
 
 Mattes are [H, W] float32 in 0..1, foregrounds [H, W, 3] float32 in 0..1. Lower is better for every
-score but IoU.
+score but IoU and the two F-scores.
 """
 
 import math
@@ -88,6 +88,29 @@ def iou(pred: Alpha, true: Alpha) -> float:
     return int(np.count_nonzero(a & b)) / union if union else 1.0
 
 
+def f_score(pred: Alpha, true: Alpha) -> float:
+    """F1 of the areas where alpha >= .5: 2PR / (P + R); 1 where both are empty."""
+    _check(pred, true)
+    a, b = pred >= 0.5, true >= 0.5
+    total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
+    return 2 * int(np.count_nonzero(a & b)) / total if total else 1.0
+
+
+def edge_f(pred: Alpha, true: Alpha) -> float:
+    """F1 of the outlines of the areas where alpha >= .5; 1 where both are empty.
+
+    A pixel of one outline is right where the other is within .8 % of the picture's diagonal: the
+    contour accuracy of DAVIS (Perazzi et al., CVPR 2016).
+    """
+    _check(pred, true)
+    a, b = _outline(pred), _outline(true)
+    if not a.any() or not b.any():
+        return float(a.any() == b.any())
+    reach = 0.008 * math.hypot(*pred.shape)
+    precision, recall = _near(a, b, reach), _near(b, a, reach)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
 def foreground_error(
     pred: NDArray[np.float32], true: NDArray[np.float32], alpha: Alpha
 ) -> float | None:
@@ -114,6 +137,8 @@ class Means:
     conn: float
     dtssd: float | None
     iou: float
+    f_score: float | None = None
+    edge_f: float | None = None
     foreground: float | None = None
 
     def as_dict(self) -> dict[str, float | None]:
@@ -128,6 +153,8 @@ LABELS = {
     "conn": "Conn",
     "dtssd": "dtSSD",
     "iou": "IoU",
+    "f_score": "F",
+    "edge_f": "edge F",
     "foreground": "FgrMSE",
 }
 """How tables name the scores, in the order of ``Means``."""
@@ -160,6 +187,8 @@ class Scores:
         self._put("grad", grad(pred, true))
         self._put("conn", conn(pred, true))
         self._put("iou", iou(pred, true))
+        self._put("f_score", f_score(pred, true))
+        self._put("edge_f", edge_f(pred, true))
         if self._before is not None:
             self._put("dtssd", dtssd(pred, self._before[0], true, self._before[1]))
         if foreground is not None and true_foreground is not None:
@@ -222,6 +251,20 @@ def _gradient(alpha: Alpha) -> NDArray[np.float32]:
     dy = cv2.sepFilter2D(span, -1, _SMOOTH, _SLOPE, borderType=cv2.BORDER_REPLICATE)
     magnitude: NDArray[np.float32] = cv2.magnitude(dx, dy)
     return magnitude
+
+
+def _outline(alpha: Alpha) -> NDArray[np.bool_]:
+    """Return the pixels of the area that touch what is outside; the frame's edge is none."""
+    area = (alpha >= 0.5).astype(np.uint8)
+    inner = cv2.erode(area, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    found: NDArray[np.bool_] = area > inner
+    return found
+
+
+def _near(a: NDArray[np.bool_], b: NDArray[np.bool_], reach: float) -> float:
+    """Return the share of ``a`` that lies within ``reach`` pixels of ``b``."""
+    distance = cv2.distanceTransform((~b).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(np.mean(distance[a] <= reach))
 
 
 def _largest_area(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": "Score a model, or finished mattes, against true mattes.",
     "devices": "List cameras and virtual cameras.",
     "presets": "List, show and delete saved options.",
+    "compare": "Compare models on your own pictures and videos, as a report.",
     "doctor": "Check this machine and say what to do.",
     "completion": "Print the completion script for a shell.",
 }

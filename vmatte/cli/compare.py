@@ -1,0 +1,126 @@
+"""vmatte compare: several models on the same material."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from vmatte.cli.options import accept_licence
+from vmatte.compare import (
+    CompareOptions,
+    columns,
+    compare_models,
+    find_inputs,
+    render,
+    rows,
+    show,
+)
+from vmatte.errors import UnsupportedOutputError, writing
+from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
+from vmatte.sinks.file import commit, temporary_for
+
+_DEFAULT, _RUNTIME = CompareOptions(models=("x",)), RuntimeOptions()
+
+_EXAMPLES = """\b
+Examples:
+  vmatte compare photos/ --models vmatte,u2net,rvm -o report.html
+  vmatte compare clip.mp4 --models vmatte,rvm --truth mattes/ -o report.html
+"""
+
+
+@click.command("compare", epilog=_EXAMPLES)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--models", required=True, metavar="A,B,...", help="See 'vmatte models list'.")
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="True mattes, called as the inputs are; a dataset, as of evaluate, brings its own.",
+)
+@click.option("-o", "--output", required=True, metavar="HTML", help="The report.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=_DEFAULT.limit,
+    show_default=True,
+    metavar="N",
+    help="Only the first N frames of each video.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(get_args(RuntimeName)),
+    default=_RUNTIME.runtime,
+    show_default=True,
+    help="What runs the networks.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default=_RUNTIME.precision,
+    show_default=True,
+    help="Numbers that they compute with.",
+)
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="For the networks; 0: all.")
+@accept_licence
+@click.option("--overwrite", is_flag=True, help="Replace a report that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON, too.")
+def command(
+    inputs: tuple[str, ...],
+    models: str,
+    truth: Path | None,
+    output: str,
+    limit: int,
+    overwrite: bool,
+    as_json: bool,
+    accept_licence: bool,
+    **runtime: Any,
+) -> None:
+    """Compare models on pictures, videos and folders: cost, and error where truth is known.
+
+    The report is one HTML page with the cut-outs side by side, where they differ most enlarged.
+    """
+    if Path(output).suffix.lower() not in (".html", ".htm"):
+        raise UnsupportedOutputError(f"{output}: the report is HTML; name it report.html")
+    options = CompareOptions(
+        models=tuple(m.strip() for m in models.split(",") if m.strip()),
+        runtime=RuntimeOptions(**runtime),
+        limit=limit,
+        accept_licence=accept_licence,
+    )
+    found = find_inputs(inputs, truth)
+    temporary = temporary_for(Path(output), overwrite)
+    try:
+        result = compare_models(found, options, _tell)
+        page = render(result, shlex.join(["vmatte", *sys.argv[1:]]))
+        with writing(output):
+            temporary.write_text(page, encoding="utf-8")
+            commit(temporary, Path(output), overwrite)
+    finally:
+        temporary.unlink(missing_ok=True)
+    table = rows(result)
+    if as_json:
+        click.echo(json.dumps(table))
+        return
+    _print(table)
+    print(f"wrote    {output}", file=sys.stderr)
+
+
+def _tell(model: str) -> None:
+    print(f"running  {model}", file=sys.stderr)
+
+
+def _print(table: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = columns(table)
+    drawn = Table(box=None, pad_edge=False)
+    for _, title, kind in shown:
+        drawn.add_column(title, justify="left" if kind == "text" else "right")
+    for row in table:
+        drawn.add_row(*(escape(show(row.get(key), kind)) for key, _, kind in shown))
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(drawn)

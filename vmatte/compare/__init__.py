@@ -1,0 +1,15 @@
+"""Several models on the user's own material: what they cost and how good they are."""
+
+from vmatte.compare.report import columns, render, rows, show
+from vmatte.compare.run import CompareOptions, Comparison, compare_models, find_inputs
+
+__all__ = [
+    "CompareOptions",
+    "Comparison",
+    "columns",
+    "compare_models",
+    "find_inputs",
+    "render",
+    "rows",
+    "show",
+]

@@ -1,0 +1,209 @@
+"""The comparison as one HTML page that needs nothing else, and as a table for a terminal."""
+
+import base64
+import html
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vmatte.compare.run import Comparison, Pixels
+from vmatte.metrics import LABELS, Means, mean_of
+
+_SIDE = 360
+"""Longer side of the pictures side by side, in pixels."""
+
+_ZOOM = 6
+"""The zoomed part is this share of the shorter side."""
+
+_HIGHER = {"iou", "f_score", "edge_f"}
+"""Scores of which more is better."""
+
+
+def rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return one row for each model: what it costs, and its mean scores where there is truth."""
+    found = []
+    for model in comparison.models:
+        means = [Means(**c["means"]) for c in model["clips"] if c["means"] is not None]
+        found.append(
+            {
+                "model": model["model"],
+                "matte": statistics.median(c["seconds"]["matte"] for c in model["clips"]),
+                "refine": statistics.median(c["seconds"]["refine"] for c in model["clips"]),
+                "load": model["load_seconds"],
+                "memory": model["peak_memory"],
+                "bytes": model["bytes"],
+                "licence": model["licence"]
+                + (" (non-commercial)" if model["non_commercial"] else ""),
+                "ran": f"{model['runtime']} {model['provider']} {model['precision']}",
+                **({} if not means else mean_of(means).as_dict()),
+            }
+        )
+    return found
+
+
+def columns(table: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return (key, heading, format) of the columns that ``table`` has something for."""
+    cost = [
+        ("matte", "ms to matte", "ms"),
+        ("refine", "ms to refine", "ms"),
+        ("load", "s to load", "s"),
+        ("memory", "peak MB", "MB"),
+        ("bytes", "MB on disk", "MB"),
+    ]
+    scores = [(k, v, "score") for k, v in LABELS.items()]
+    named = [("model", "model", "text"), *cost, *scores]
+    named += [("licence", "licence", "text"), ("ran", "ran on", "text")]
+    return [c for c in named if any(r.get(c[0]) is not None for r in table)]
+
+
+def show(value: Any, kind: str) -> str:
+    """Return a cell's text."""
+    if value is None:
+        return "-"
+    if kind == "text":
+        return str(value)
+    scale, digits = {"ms": (1e3, 1), "s": (1, 2), "MB": (1e-6, 1), "score": (1, 3)}[kind]
+    return f"{value * scale:.{digits}f}"
+
+
+def render(comparison: Comparison, command: str) -> str:
+    """Return the page."""
+    table = rows(comparison)
+    page = files("vmatte.compare").joinpath("page.html").read_text(encoding="utf-8")
+    parts = {
+        "COMMAND": html.escape(command),
+        "TABLE": _table(table),
+        "PLOT": _plot(table),
+        "PICTURES": "\n".join(_pictures(comparison, n) for n in range(len(comparison.inputs))),
+    }
+    for name, text in parts.items():
+        page = page.replace(f"<!--{name}-->", text)
+    return page
+
+
+def _table(table: Sequence[dict[str, Any]]) -> str:
+    shown = columns(table)
+    best = {}
+    for key, _, kind in shown:
+        values = [r[key] for r in table if kind != "text" and r.get(key) is not None]
+        if len(values) > 1:
+            best[key] = max(values) if key in _HIGHER else min(values)
+    head = "".join(
+        f'<th data-kind="{"text" if kind == "text" else "number"}"><button>{html.escape(title)}'
+        "</button></th>"
+        for _, title, kind in shown
+    )
+    body = []
+    for row in table:
+        cells = []
+        for key, _, kind in shown:
+            value = row.get(key)
+            mark = ' class="best"' if key in best and value == best[key] else ""
+            mark = ' class="text"' if kind == "text" else mark
+            sort = "" if value is None else html.escape(str(value))
+            cells.append(f'<td data-value="{sort}"{mark}>{html.escape(show(value, kind))}</td>')
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _plot(table: Sequence[dict[str, Any]]) -> str:
+    """Return an SVG of error over cost; empty where there is no truth."""
+    points = [(r["matte"] * 1e3, r["mad"], r["model"]) for r in table if "mad" in r]
+    if not points:
+        return ""
+    width, height, left, bottom = 720, 340, 60, 50
+    low = math.floor(math.log10(max(min(p[0] for p in points), 0.1)))
+    high = max(low + 1, math.ceil(math.log10(max(p[0] for p in points))))
+    top = 1.15 * max(max(p[1] for p in points), 1e-6)
+
+    def x(ms: float) -> float:
+        share: float = (math.log10(max(ms, 0.1)) - low) / (high - low)
+        return left + share * (width - left - 110)
+
+    def y(error: float) -> float:
+        return float((height - bottom) * (1 - error / top) + 10)
+
+    parts = [
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="MAD over milliseconds">',
+        f'<path class="axis" d="M{left} 10V{y(0):.0f}H{width - 10}"/>',
+    ]
+    for power in range(low, high + 1):
+        at = x(10**power)
+        parts.append(f'<path class="grid" d="M{at:.0f} 10V{y(0):.0f}"/>')
+        label = f"{10**power:g}"
+        parts.append(f'<text x="{at:.0f}" y="{y(0) + 18:.0f}" text-anchor="middle">{label}</text>')
+    for n in range(5):
+        value = top * n / 4
+        parts.append(f'<path class="grid" d="M{left} {y(value):.0f}H{width - 10}"/>')
+        parts.append(
+            f'<text x="{left - 8}" y="{y(value) + 4:.0f}" text-anchor="end">{value:.1f}</text>'
+        )
+    parts.append(f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">'
+                 "ms to matte a picture (log scale)</text>")  # fmt: skip
+    parts.append(f'<text x="{left + 8}" y="22">MAD</text>')
+    taken: list[tuple[float, float]] = []
+    for ms, error, name in sorted(points, key=lambda p: p[1]):
+        at_x, at_y = x(ms), y(error)
+        label_y = at_y
+        # Labels that would lie over one another move up.
+        while any(abs(label_y - o) < 14 and abs(at_x - p) < 150 for p, o in taken):
+            label_y -= 14
+        taken.append((at_x, label_y))
+        parts.append(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="5"/>')
+        parts.append(f'<text x="{at_x + 9:.1f}" y="{label_y + 4:.1f}">{html.escape(name)}</text>')
+    return "".join(parts) + "</svg>"
+
+
+def _pictures(comparison: Comparison, index: int) -> str:
+    name, picture = comparison.inputs[index]
+    shown = [cutouts[index] for cutouts in comparison.cutouts]
+    box = zoom_box([c[:, :, 3] for c in shown])
+    figures = [_figure("input", picture, box, None)]
+    for model, cutout in zip(comparison.models, shown, strict=True):
+        figures.append(_figure(model["model"], cutout, box, model["clips"][index]["means"]))
+    return f'<h2>{html.escape(name)}</h2><div class="row">{"".join(figures)}</div>'
+
+
+def _figure(
+    name: str, pixels: Pixels, box: tuple[int, int, int, int], means: dict[str, Any] | None
+) -> str:
+    h, w = pixels.shape[:2]
+    scale = min(1.0, _SIDE / max(h, w))
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    whole = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    left, top, right, bottom = box
+    zoomed = pixels[top:bottom, left:right]
+    note = "" if means is None else f" <small>MAD {means['mad']:.1f}</small>"
+    images = "".join(
+        f'<img class="{kind}" alt="{html.escape(name)}, {kind}" src="{_uri(image)}">'
+        for kind, image in (("whole", whole), ("zoom", zoomed))
+    )
+    return f"<figure>{images}<figcaption>{html.escape(name)}{note}</figcaption></figure>"
+
+
+def zoom_box(alphas: Sequence[NDArray[np.uint8]]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of where the mattes differ most; of one, its softest edge."""
+    h, w = alphas[0].shape
+    side = max(16, min(h, w) // _ZOOM)
+    stack = [a.astype(np.float32) / 255 for a in alphas]
+    interest = np.std(stack, axis=0) if len(stack) > 1 else 0.5 - np.abs(stack[0] - 0.5)
+    near = cv2.blur(interest.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
+    y, x = np.unravel_index(int(np.argmax(near)), near.shape)
+    left = int(np.clip(int(x) - side // 2, 0, max(0, w - side)))
+    top = int(np.clip(int(y) - side // 2, 0, max(0, h - side)))
+    return left, top, min(w, left + side), min(h, top + side)
+
+
+def _uri(pixels: Pixels) -> str:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "WEBP", quality=85, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,120 @@
+"""One model over all inputs, in a process of its own: what it costs and how good it is.
+
+Reads a job as JSON from standard input, writes what it measured as JSON to standard output.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from vmatte.composite import Subject
+from vmatte.composite.hdr import tone_curve
+from vmatte.errors import InputError, VmatteError
+from vmatte.evaluation import read_alpha
+from vmatte.frames import Frame
+from vmatte.matting import Matter, MatterOptions, build_matter, expect_licence
+from vmatte.metrics import Scores
+from vmatte.refine import RefineOptions, refine
+from vmatte.registry import ensure_model, load_registry
+from vmatte.runtimes import RuntimeOptions
+from vmatte.sinks.images import encode_image
+from vmatte.sources import open_source
+from vmatte.stats import peak_memory
+
+
+def measure(job: dict[str, Any]) -> dict[str, Any]:
+    """Run one model over all clips of ``job``; return what the report shows of it."""
+    options = MatterOptions(
+        runtime=RuntimeOptions(**job["runtime"]), accept_licence=job["accept_licence"]
+    )
+    registry = load_registry()
+    record = registry.get(job["model"])
+    expect_licence(record, options)
+    path = ensure_model(record, accept_licence=options.accept_licence)
+    begin = time.perf_counter()
+    matter = build_matter(record, path, options)
+    loading = time.perf_counter() - begin
+    try:
+        clips = [_clip(matter, clip, job["limit"]) for clip in job["clips"]]
+    finally:
+        matter.close()
+    return {
+        **asdict(matter.engine),
+        "licence": record.licence,
+        "non_commercial": record.non_commercial,
+        "bytes": path.stat().st_size,
+        "load_seconds": loading,
+        "peak_memory": peak_memory(),
+        "clips": clips,
+    }
+
+
+def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, Any]:
+    seconds: dict[str, list[float]] = {"matte": [], "refine": []}
+    scores = Scores()
+    truth = None if clip["alpha"] is None else open_source(clip["alpha"])
+    source = open_source(clip["video"])
+    try:
+        subject = Subject(transparent=True)
+        subject.open(source.info)
+        curve = tone_curve(source.info.colour.transfer) if source.info.colour.hdr else None
+        alphas: Iterator[Frame] | None = None if truth is None else iter(truth)
+        state: Any = None
+        segment: int | None = None
+        count = 0
+        for frame in islice(source, limit):
+            size = matter.working_size(frame.width, frame.height)
+            if frame.segment != segment:
+                state, segment = matter.start(*size), frame.segment
+            if not count:
+                # Once unmeasured: the first run also pays for memory and code that later ones find.
+                matter.step(frame.rgb(size), state)
+            begin = time.perf_counter()
+            rgb = frame.rgb(size) if curve is None else curve[frame.rgb(size)]
+            matte, state = matter.step(rgb, state)
+            between = time.perf_counter()
+            full = refine(frame, rgb, matte, RefineOptions())
+            end = time.perf_counter()
+            seconds["matte"].append(between - begin)
+            seconds["refine"].append(end - between)
+            if alphas is not None:
+                true = next(alphas, None)
+                if true is None or (true.width, true.height) != (frame.width, frame.height):
+                    raise InputError(
+                        f"{clip['alpha']}: has fewer frames than {clip['video']}, or another size"
+                    )
+                scores.add(full.values(), read_alpha(true))
+            if count == clip["shown"]:
+                shown = subject.compose(frame, full, None)
+                png = encode_image(shown.convert("rgba"), "png", "rgba")
+                Path(clip["preview"]).write_bytes(png)
+            count += 1
+    finally:
+        source.close()
+        if truth is not None:
+            truth.close()
+    return {
+        "name": clip["name"],
+        "frames": count,
+        "seconds": {k: statistics.median(v) for k, v in seconds.items() if v},
+        "means": scores.means().as_dict() if scores.frames else None,
+    }
+
+
+def main() -> None:
+    """Do the job on standard input."""
+    job = json.load(sys.stdin)
+    try:
+        print(json.dumps(measure(job)))
+    except VmatteError as e:
+        print(json.dumps({"error": type(e).__name__, "text": str(e)}))
+
+
+if __name__ == "__main__":
+    main()
