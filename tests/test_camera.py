@@ -47,7 +47,7 @@ def test_pictures_come_with_the_time_they_came(camera: Open) -> None:
     assert [int(f.planes[0][0, 0, 0]) for f in frames] == [1, 2, 3, 4]
     assert frames[0].pts == 0
     for i, frame in enumerate(frames):
-        assert 0.05 * i <= frame.time <= 0.05 * i + 0.1
+        assert 0.05 * i <= frame.time <= 0.05 * i + 0.5
         assert (frame.colour, frame.time_base, frame.segment) == (info.colour, info.time_base, 0)
     source.close()
     assert fake.released
@@ -76,9 +76,9 @@ def test_a_camera_that_gives_nothing_any_more_is_lost(camera: Open, amiss: str) 
     frames = iter(source)
     list(islice(frames, 2))
     begun = time.monotonic()
-    with pytest.raises(SourceLostError, match=r"camera:0: gave no picture for 0\.[3-9] s"):
+    with pytest.raises(SourceLostError, match=r"camera:0: gave no picture for [01]\.\d s"):
         next(frames)
-    assert 0.25 < time.monotonic() - begun < 0.8
+    assert 0.25 < time.monotonic() - begun < 1.5
 
 
 def test_a_hiccup_is_no_loss(camera: Open) -> None:
@@ -103,7 +103,7 @@ def test_unplugged_is_told_at_once(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(SourceLostError, match="was unplugged"):
         next(frames)
-    assert time.monotonic() - begun < 0.3
+    assert time.monotonic() - begun < 1
     source.close()
 
 
