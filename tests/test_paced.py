@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media import make_video
+from media import make_image, make_video, picture_of
 
 from vmatte.errors import InputNotFoundError, OptionError
 from vmatte.sources import LiveInput, PacedSource, SyntheticSource, open_live
@@ -81,11 +81,39 @@ def test_a_seek_shows_the_frame_asked_for_at_once() -> None:
     assert time.monotonic() - begun < 0.5
     assert (frame.segment, frame.pts, source.position) == (1, 1, 5.0)
     assert np.array_equal(frame.planes[0], plain[5])
+    source.seek(-3)
+    assert np.array_equal(next(frames).planes[0], plain[0])
+    source.close()
+
+
+def test_a_seek_beyond_the_end(tmp_path: Path) -> None:
+    source = _drawn(200, 25)
+    frames = iter(source)
+    next(frames)
     source.seek(1e6)
     next(frames)
     assert source.position == pytest.approx(7.9, abs=0.05)
-    source.seek(-3)
-    assert np.array_equal(next(frames).planes[0], plain[0])
+    source.close()
+    # Where nothing is there, it begins again: sound, say, may be longer than the picture.
+    source = _drawn(8, 1, loop=False)
+    frames = iter(source)
+    first = next(frames)
+    source.seek(1e6)
+    again = next(frames)
+    assert (source.position, again.segment) == (0.0, 1)
+    assert np.array_equal(first.planes[0], again.planes[0])
+    source.close()
+
+
+def test_a_seek_in_a_folder_of_images(tmp_path: Path) -> None:
+    for i in range(6):
+        make_image(tmp_path / f"{i}.png", i)
+    source = open_live(str(tmp_path))
+    assert isinstance(source, PacedSource)
+    frames = iter(source)
+    next(frames)
+    source.seek(0.12)
+    assert np.array_equal(next(frames).planes[0], picture_of(3, "rgb24").to_ndarray())
     source.close()
 
 

@@ -54,6 +54,11 @@ class ImagesSource:
                 frame = frame.convert(self.info.format.name, colour=self.info.colour)
             yield replace(frame, pts=pts, time_base=self.info.time_base)
 
+    def skip(self, seconds: float) -> None:
+        """Leave out what is shown before ``seconds``, which become 0; before iterating."""
+        assert self.info.rate is not None
+        self._files = self._files[round(seconds * self.info.rate) :]
+
     def close(self) -> None:
         """Stop."""
         self._closed = True

@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
 
 from vmatte.errors import OptionError
 from vmatte.sources.base import FrameSource
 from vmatte.sources.file import FileSource
+from vmatte.sources.images import ImagesSource
 from vmatte.sources.network import PROTOCOLS, NetworkSource, scheme_of
 from vmatte.sources.paced import PacedSource
 from vmatte.sources.synthetic import SyntheticSource, parse_synthetic
@@ -94,4 +96,10 @@ def _file(name: str, start: float) -> FrameSource:
 
     if scheme_of(name) is not None:
         return FileSource(name, start=start or None)
+    if start and not Path(name).is_file():
+        source = open_source(name)
+        if isinstance(source, ImagesSource):
+            source.skip(start)
+            return source
+        source.close()
     return open_source(name, start=start or None)

@@ -14,7 +14,7 @@ class PacedSource:
     """Frames of another source at its own rate. See FrameSource.
 
     No frame comes before its time. None is left out either: to a consumer that was late, frames
-    come at once until it has caught up. pts go on rising over the end of a loop and over a seek;
+    come at once until it has caught up. pts rise from 0, over the end of a loop and over a seek too;
     both change ``segment``. ``seek``, ``pause`` and ``resume`` may come from any thread, as may
     ``close``, which also ends a wait.
     """
@@ -92,7 +92,8 @@ class PacedSource:
             for frame in source:
                 if offset is None:
                     # pts go on from what went before: a jump back would end a recording.
-                    offset = 0 if last is None else last + step - frame.pts
+                    offset = (0 if last is None else last + step) - frame.pts
+                    follows = follows and last is not None
                     self._begin(frame, float(step * self.info.time_base) if follows else None)
                 if not self._wait(frame):
                     break
@@ -102,9 +103,12 @@ class PacedSource:
             self._skipped += source.skipped
             source.close()
             with self._change:
+                # Containers claim more than they have: nothing may follow what was sought.
+                beyond = within is None and start > 0
                 follows = self._target is None
                 start, self._target = self._target or 0.0, None
-                if self._closed or (follows and (within is None or not self._loop)):
+                ended = follows and not beyond and (within is None or not self._loop)
+                if self._closed or ended:
                     return
             if within is not None:
                 segment += within + 1
@@ -122,7 +126,6 @@ class PacedSource:
         except InputError:
             if not start:
                 raise
-        # Containers claim more than they have, and nothing follows the last frame.
         return self._open(0.0)
 
     def _begin(self, frame: Frame, after: float | None) -> None:
