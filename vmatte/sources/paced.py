@@ -14,8 +14,8 @@ class PacedSource:
     """Frames of another source at its own rate. See FrameSource.
 
     No frame comes before its time. None is left out either: to a consumer that was late, frames
-    come at once until it has caught up. pts rise from 0, over the end of a loop and over a seek too;
-    both change ``segment``. ``seek``, ``pause`` and ``resume`` may come from any thread, as may
+    come at once until it has caught up. pts rise from 0, also over the end of a loop and over a
+    seek; both change ``segment``. ``seek``, ``pause`` and ``resume`` may come from any thread, as may
     ``close``, which also ends a wait.
     """
 
