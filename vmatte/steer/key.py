@@ -26,6 +26,9 @@ _NAMED = {"green": (0, 1, 0), "blue": (0, 0, 1)}
 _SLOPE = 0.7
 """How fast a colour stops being the key's as its hue turns away: excess = x - slope * |y|."""
 
+_SHADOW = 1.2
+"""Shadows on the screen that leave 1 - tolerance of its light, over this, are still screen."""
+
 _CLEAR = 0.08
 """Share of the screen's strength below which a pixel is wholly the subject."""
 
@@ -100,14 +103,17 @@ def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
     size = (u.shape[1], u.shape[0])
     luma = cv2.resize(y, size, interpolation=cv2.INTER_AREA)
     image = cv2.merge([p.astype(np.float32) * (1 / top) for p in (luma, u, v)])
-    image[:, :, 1:] -= np.float32((1 << (work.format.depth - 1)) / top)
+    # From black and from gray: mixtures of light.
+    cv2.subtract(image, _zero(work), image)
     hue = _direction(work, options)
     model = cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR)
     screen = _screen(image, model, hue)
     if screen is None:
         return None
     excess, strength = _excess(image, hue), np.maximum(_excess(screen, hue), 0.02)
-    share = np.clip(excess / strength, 0, 1)
+    # What is darker than the screen hides it at least so far, green as its shadows may be.
+    bound = cv2.divide(image[:, :, 0], cv2.max(screen[:, :, 0], 0.02), scale=_SHADOW)
+    share = np.clip(cv2.min(cv2.divide(excess, strength), bound), 0, 1)
     keyed = np.clip((1 - options.tolerance - share) / (1 - options.tolerance - _CLEAR), 0, 1)
     keyed = cv2.max(keyed, _strands(image[:, :, 0], screen[:, :, 0], share))
     deep = _moved(model, -0.025)
@@ -135,6 +141,13 @@ def subject(keyed: Keyed, format: str) -> VideoFrame:
     return (made if format == frame.format.name else made.convert(format)).picture
 
 
+def _zero(frame: Frame) -> tuple[float, float, float, float]:
+    """Return black and gray of Y, Cb and Cr, in 0..1 of full scale."""
+    colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
+    black, u, v = (colour.rgb_to_yuv(8)[:, 3] / 255).tolist()
+    return black, u, v, 0.0
+
+
 def _direction(frame: Frame, options: KeyOptions) -> tuple[float, float]:
     """Return the key's direction in the plane of Cb and Cr, of length 1."""
     colour: Colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
@@ -143,15 +156,12 @@ def _direction(frame: Frame, options: KeyOptions) -> tuple[float, float]:
     return u / length, v / length
 
 
-def _turned(image: Map, hue: tuple[float, float]) -> tuple[Map, Map]:
-    """Return chroma along the key's direction, and how far it lies off it."""
-    u, v = image[:, :, 1], image[:, :, 2]
-    return u * hue[0] + v * hue[1], np.abs(u * hue[1] - v * hue[0])
-
-
 def _excess(image: Map, hue: tuple[float, float]) -> Map:
-    x, off = _turned(image, hue)
-    return np.maximum(x - np.float32(_SLOPE) * off, 0)
+    """Return how much of the key's colour is in each pixel, 0 for all that is turned away."""
+    turn = np.array([[0, hue[0], hue[1]], [0, -_SLOPE * hue[1], _SLOPE * hue[0]]], np.float32)
+    along, off = cv2.split(cv2.transform(image, turn))
+    excess: Map = cv2.max(cv2.subtract(along, np.abs(off)), 0.0)
+    return excess
 
 
 def _screen(image: Map, model: Map, hue: tuple[float, float]) -> Map | None:
@@ -261,7 +271,8 @@ def _clean(
     (1 - alpha) * screen. What is left of its hue is light that it threw on the subject: it goes
     too, but for things of that colour that lie wholly within the subject.
     """
-    solid = np.clip(alpha, 0.1, 1)
+    # More than that would make noise and a wrong alpha loud; the despill below takes the rest.
+    solid = np.clip(alpha, 0.4, 1)
     own = image + (image - screen) * (1 / solid - 1)[:, :, None]
     spill = _excess(own, hue) / strength
     kept = deep * np.clip((spill - 0.4) * 3, 0, 1)
