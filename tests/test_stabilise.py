@@ -84,7 +84,7 @@ def test_flicker_falls_and_errors_do_not_rise() -> None:
     pictures, truth = map(list, zip(*(scene(n) for n in range(16)), strict=True))
     raw = flickering(truth)
     before, after = scores(raw, truth), scores(run(pictures, raw), truth)
-    # Measured: dtSSD 10.8 to 7.6, MAD 37.8 to 38.5.
+    # Measured: dtSSD falls by 30 %, MAD stays within 2 %.
     assert after[0] < 0.75 * before[0] and after[1] < 1.05 * before[1], (before, after)
 
 

@@ -22,7 +22,7 @@ from vmatte.matting.motion import carry, motion, trust
 
 S = TypeVar("S")
 
-_MEMORY = 6
+_MEMORY = 4
 """Frames that an average may hold besides the present one."""
 
 
