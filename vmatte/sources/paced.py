@@ -15,8 +15,8 @@ class PacedSource:
 
     No frame comes before its time. None is left out either: to a consumer that was late, frames
     come at once until it has caught up. pts rise from 0, also over the end of a loop and over a
-    seek; both change ``segment``. ``seek``, ``pause`` and ``resume`` may come from any thread, as may
-    ``close``, which also ends a wait.
+    seek; both change ``segment``. ``seek``, ``pause`` and ``resume`` may come from any thread, as
+    may ``close``, which also ends a wait.
     """
 
     def __init__(
