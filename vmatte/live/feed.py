@@ -1,9 +1,7 @@
 """A live source that may stall, fail, change and come back: always its newest frame, or none."""
 
-import contextlib
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,6 +11,7 @@ from vmatte.concurrency import Newest
 from vmatte.errors import InputError, mask
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.conform import conform
+from vmatte.live.connection import Connection
 from vmatte.sources import FrameSource
 
 TIME_BASE = Fraction(1, 90000)
@@ -69,8 +68,8 @@ class Feed:
         self.name = mask(name)
         self._lock = threading.Condition(threading.RLock())
         self._box: Newest[Captured] = Newest()
-        self._connection: _Connection | None = None
-        self._abandoned: list[_Connection] = []
+        self._connection: Connection | None = None
+        self._abandoned: list[Connection] = []
         self._info: StreamInfo | None = None
         self._source_info: StreamInfo | None = None
         self._retry_at, self._wait = 0.0, backoff[0]
@@ -160,7 +159,7 @@ class Feed:
                 return self._info
             self._zero = self._last_at = begun = self._clock()
             connection = self._connect()
-            while not (connection.opened or connection.ended):
+            while not (connection.is_open or connection.is_over):
                 # Short, so that a signal is seen to.
                 self._lock.wait(0.05)
                 if self._cancelled:
@@ -243,25 +242,25 @@ class Feed:
         rate = self._info.rate if self._info else None
         return max(self._stall, 3 / float(rate)) if rate else self._stall
 
-    def _connect(self) -> "_Connection":
-        connection = _Connection(self, self._open, self._clock())
+    def _connect(self) -> Connection:
+        connection = Connection(self._open, self, self._clock())
         self._connection = connection
         connection.thread.start()
         return connection
 
-    def _abandon(self, connection: "_Connection") -> None:
+    def _abandon(self, connection: Connection) -> None:
         self._connection = None
         self._abandoned.append(connection)
         self._box.clear()
 
-    def _lose(self, connection: "_Connection", why: str) -> None:
+    def _lose(self, connection: Connection, why: str) -> None:
         self._abandon(connection)
         self.losses += connection.frames > 0
         self.error = mask(why)
         self._retry_at = self._clock() + self._wait
         self._wait = min(self._wait * 2, self._backoff[1])
 
-    def _opened(self, connection: "_Connection", info: StreamInfo) -> bool:
+    def opened(self, connection: Connection, info: StreamInfo) -> bool:
         """Take note of an open source; return whether it is wanted."""
         with self._lock:
             if connection is not self._connection:
@@ -281,11 +280,11 @@ class Feed:
                 )
                 self._interval = 1 / float(self._info.rate or 30)
             self._source_info = info
-            connection.opened, connection.last = True, self._clock()
+            connection.is_open, connection.last = True, self._clock()
             self._lock.notify_all()
             return True
 
-    def _arrived(self, connection: "_Connection", frame: Frame, info: StreamInfo) -> bool:
+    def arrived(self, connection: Connection, frame: Frame, info: StreamInfo) -> bool:
         """Put a frame into the box; return whether more are wanted."""
         at = self._clock()
         if connection is not self._connection:
@@ -314,53 +313,11 @@ class Feed:
             self._box.put(Captured(frame, at))
             return True
 
-    def _ended(self, connection: "_Connection", error: BaseException | None) -> None:
+    def ended(self, connection: Connection, error: BaseException | None) -> None:
         with self._lock:
-            connection.ended = True
+            connection.is_over = True
             if self._info is None:
                 connection.failure = error or InputError(f"{self.name} has no frame")
             if connection is self._connection:
                 self._lose(connection, str(error) if error else "the stream ended")
             self._lock.notify_all()
-
-
-class _Connection:
-    """One try: opens the source, brings its frames, closes it, all in one thread."""
-
-    @property
-    def stands(self) -> bool:
-        """Whether the source was told to pause, as a played file can be."""
-        return bool(getattr(self.source, "paused", False))
-
-    def __init__(self, feed: Feed, open: Callable[[], FrameSource], now: float) -> None:
-        self.opened = self.ended = self.stalled = False
-        self.frames, self.last = 0, now
-        self.failure: BaseException | None = None
-        self.source: FrameSource | None = None
-        self._feed, self._open = feed, open
-        # A daemon: a read that never comes back must not keep the process alive.
-        self.thread = threading.Thread(target=self._run, name="vmatte-feed", daemon=True)
-
-    def _run(self) -> None:
-        source: FrameSource | None = None
-        error: BaseException | None = None
-        try:
-            source = self._open()
-            self.source = source
-            if self._feed._opened(self, source.info):
-                for frame in source:
-                    if not self._feed._arrived(self, frame, source.info):
-                        break
-        except BaseException as e:
-            error = e
-        finally:
-            self.source = None
-            if source is not None:
-                with contextlib.suppress(Exception):
-                    source.close()
-            self._feed._ended(self, error)
-            # An error knows the calls that it came through, and these may know it: rings that
-            # would keep the source's pictures until Python looks for rings.
-            if error is not None:
-                traceback.clear_frames(error.__traceback__)
-            error = source = None
