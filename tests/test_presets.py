@@ -128,3 +128,14 @@ def test_where_they_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     if sys.platform.startswith("linux"):
         assert presets_file() == tmp_path / "vmatte" / "presets.toml"
+
+
+def test_an_encoders_own_preset_is_taken_too(call: Call, user: User) -> None:
+    sizes = []
+    for name in ("ultrafast", "slow"):
+        line = ("run", "clip.mp4", "-o", f"{name}.mp4", *TINY, "--codec", "h264")
+        assert call(*line, "--preset", name)[0] == 0
+        sizes.append((user.here / f"{name}.mp4").stat().st_size)
+    assert sizes[0] > sizes[1]
+    code, _, err = call("run", "clip.mp4", "-o", "no.mp4", *TINY, "--save-preset", "ultrafast")
+    assert code == 1 and "'ultrafast' is an encoder's own preset" in err

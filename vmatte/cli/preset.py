@@ -8,7 +8,7 @@ import click
 
 from vmatte.cli import VERBS
 from vmatte.errors import OptionError
-from vmatte.presets import Preset, Value, load_preset, save_preset
+from vmatte.presets import ENCODER_PRESETS, Preset, Value, load_preset, save_preset
 
 _OWN = ("preset", "save-preset", "help")
 
@@ -30,7 +30,8 @@ class PresetCommand(click.Command):
                 ["--preset", "use_preset"],
                 metavar="NAME",
                 expose_value=False,
-                help="Use the options that were saved under this name.",
+                help="Use the options saved under this name; ultrafast and its like, which are no "
+                "names, stand for --encoder-preset.",
             ),
             click.Option(
                 ["--save-preset"],
@@ -46,8 +47,12 @@ class PresetCommand(click.Command):
         name, save_as = given.get("use_preset"), given.get("save_preset")
         preset: Preset = {}
         if isinstance(name, str):
-            preset = load_preset(name)
-            ctx.default_map = {**(ctx.default_map or {}), **self._defaults(name, preset)}
+            if name in ENCODER_PRESETS:
+                defaults: dict[str, Value] = {"preset": name}
+            else:
+                preset = load_preset(name)
+                defaults = self._defaults(name, preset)
+            ctx.default_map = {**(ctx.default_map or {}), **defaults}
         left = super().parse_args(ctx, args)
         if isinstance(save_as, str):
             keys = {p.name: key for key, p in self.preset_keys().items()}
