@@ -95,7 +95,7 @@ def test_devices_and_backends_by_name(
     sink.open(info_of("yuv420p"))
     assert Recording.made[0].device() == (wanted or "recording") == sink.device
     sink.close()
-    assert sink.name == f"virtualcam:{name}"
+    assert sink.name == (f"virtualcam:{name}" if name else "virtualcam")
 
 
 def test_a_device_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:

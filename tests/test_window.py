@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import missing
-from media import make_video, times_of
+from media import decode, make_video, times_of
 from numpy.typing import NDArray
 from user import TINY, User, user
 
@@ -202,7 +202,35 @@ def test_a_program_that_imported_pyav_first(screen: str) -> None:
         text=True,
         timeout=60,
     )
-    assert "OutputError: window:: PyAV was imported before OpenCV" in done.stderr
+    assert "OutputError: window: PyAV was imported before OpenCV" in done.stderr
+
+
+def test_the_window_of_a_live_run(user: User, screen: str) -> None:
+    """Its background key changes what others see; other keys do not."""
+    hands = Screen(screen)
+    user.environment["DISPLAY"] = screen
+    outputs = ["-o", "window:vmatte live", "-o", "rec.mp4", "-o", "alpha=matte.mp4"]
+    words = ["live", "synthetic:320x180", *outputs, "--background", "#ff0000", "--quiet", *TINY]
+    with user.start(*words) as process:
+        window = hands.window()
+        hands.do("windowfocus", "--sync", window)
+        red = lambda p: p[5:40, 40:90].mean((0, 1))[0] > 150  # noqa: E731
+        _until(lambda: red(hands.shot(window)))
+        hands.do("key", "2")
+        _until(lambda: _gray(hands.shot(window)[:120]))
+        time.sleep(1)
+        for _ in range(2):
+            hands.do("key", "b")
+            time.sleep(1)
+        hands.do("key", "1")
+        _until(lambda: not red(hands.shot(window)))
+        hands.do("key", "alt+F4")
+        assert _end(process) == (0, "")
+    pictures = [p.to_ndarray(format="rgb24").astype(int) for p in decode(user.here / "rec.mp4")]
+    assert red(pictures[len(pictures) // 4]) and not red(pictures[-1])
+    assert not any(_gray(p) for p in pictures[1:])
+    mattes = [p.to_ndarray(format="rgb24").astype(int) for p in decode(user.here / "matte.mp4")]
+    assert all(_gray(p) for p in mattes)
 
 
 def test_what_cannot_be_opened(user: User, screen: str) -> None:

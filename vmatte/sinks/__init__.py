@@ -36,7 +36,7 @@ def open_sink(
     if name.startswith(LIVE):
         if not live:
             raise UnsupportedOutputError(
-                f"{name}: shows pictures as they come, and this run goes at its own pace; "
+                f"{name} shows pictures as they come, and this run goes at its own pace; "
                 f"use: vmatte live INPUT -o {name}"
             )
         return _live_sink(name)

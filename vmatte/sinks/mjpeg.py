@@ -33,7 +33,7 @@ _BOUNDARY = b"vmatte-frame"
 
 _PAGE = b"""<!doctype html><meta charset="utf-8"><title>vmatte</title>
 <style>html,body{margin:0;height:100%;background:#000}
-img{width:100%;height:100%;object-fit:contain}</style>
+img{display:block;width:100%;height:100%;object-fit:contain}</style>
 <img src="/stream.mjpg" alt="vmatte">
 """
 

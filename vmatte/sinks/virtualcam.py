@@ -34,7 +34,7 @@ class VirtualCameraSink:
 
     def __init__(self, device: str = "") -> None:
         """Use ``device``: /dev/video10, a backend such as obs, a camera's name; '' for any."""
-        self.name = f"virtualcam:{device}"
+        self.name = f"virtualcam:{device}" if device else "virtualcam"
         self.notes: list[str] = []
         self.device: str | None = None
         self._wanted = device
@@ -69,7 +69,8 @@ class VirtualCameraSink:
                 backend=backend,
             )
         except Exception as e:  # backends raise what they like
-            raise OutputError(f"{self.name}: cannot be used: {e}. {advice()}") from e
+            said = str(e).rstrip(".")
+            raise OutputError(f"{self.name}: cannot be used: {said}. {advice()}") from e
         self.device = str(self._camera.device)
         self._node = _identity(self.device)
         self._checked = time.monotonic()

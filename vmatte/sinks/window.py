@@ -63,7 +63,7 @@ class WindowSink:
 
     def __init__(self, title: str = "") -> None:
         """Give the window a title; '' is 'vmatte'."""
-        self.name = f"window:{title}"
+        self.name = f"window:{title}" if title else "window"
         self.notes: list[str] = []
         self.title = title or "vmatte"
         self._closed_by_user = self._frozen = False
