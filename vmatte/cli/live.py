@@ -8,6 +8,8 @@ import click
 
 from vmatte.cli.live_report import LiveReporter
 from vmatte.cli.options import (
+    capture,
+    capture_options,
     encoding,
     encoding_options,
     engine_options,
@@ -18,7 +20,6 @@ from vmatte.cli.options import (
 )
 from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import Reporter, interruptible
-from vmatte.cli.values import Rate, Size
 from vmatte.composite import Background, Fit
 from vmatte.errors import OptionError
 from vmatte.job import check_names, compositor_of, split_name
@@ -28,10 +29,9 @@ from vmatte.matting import MatterOptions, expect_licence, load_matter
 from vmatte.pipeline import Output
 from vmatte.registry import ensure_model, load_registry
 from vmatte.sinks import Encoding, open_sink
-from vmatte.sources import LiveInput, open_live
-from vmatte.sources.live import Transport
+from vmatte.sources import open_live
 
-_LIVE, _INPUT = LiveOptions(), LiveInput()
+_LIVE = LiveOptions()
 
 
 _EXAMPLES = """\b
@@ -78,29 +78,6 @@ _behaviour = group(
 )
 
 
-_capture = group(
-    click.option("--size", type=Size(), metavar="WxH", help="Size to ask a camera for."),
-    click.option("--rate", type=Rate(), help="Frames per second to ask a camera for."),
-    click.option("--pixel-format", metavar="FOURCC", help="Such as MJPG, to ask a camera for."),
-    click.option("--backend", metavar="NAME", help="OpenCV's way to the camera, such as V4L2."),
-    click.option(
-        "--transport",
-        type=click.Choice(get_args(Transport)),
-        default=_INPUT.transport,
-        show_default=True,
-        help="Of RTSP.",
-    ),
-    click.option(
-        "--timeout",
-        type=float,
-        default=_INPUT.timeout,
-        show_default=True,
-        metavar="S",
-        help="Seconds without a frame after which the source counts as lost.",
-    ),
-)
-
-
 @click.command("live", cls=LivePresetCommand, epilog=_EXAMPLES)
 @click.argument("input", default="camera:0")
 @click.option(
@@ -116,7 +93,7 @@ _capture = group(
 )
 @look_options
 @_behaviour
-@_capture
+@capture_options
 @engine_options
 @encoding_options
 @click.option("--overwrite", is_flag=True, help="Replace recordings that exist.")
@@ -138,10 +115,7 @@ def command(
     The newest frame is shown; where there is none, or no matte, the background alone.
     """
     matter, refine, files = matter_options(rest), refine_options(rest), encoding(rest)
-    source = LiveInput(
-        **{n: rest.pop(n) for n in ("size", "rate", "pixel_format", "backend", "transport")},
-        timeout=rest.pop("timeout"),
-    )
+    source = capture(rest)
     check_names(input, outputs, background)
     feed = Feed(lambda: open_live(input, source), lost=source.timeout, name=input)
     reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)

@@ -7,20 +7,21 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from vmatte.cli.values import Bitrate, BoxType, Key, Levels
+from vmatte.cli.values import Bitrate, BoxType, Key, Levels, Rate, Size
 from vmatte.composite import Fit
 from vmatte.job import JobOptions
 from vmatte.matting import MatterOptions, Stabilise
 from vmatte.refine import RefineOptions
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
 from vmatte.sinks.codecs import CODECS, Encoding
+from vmatte.sources.live import LiveInput, Transport
 from vmatte.steer import SteerOptions
 from vmatte.steer.options import Only
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _RUNTIME, _JOB, _REFINE = RuntimeOptions(), JobOptions(), RefineOptions()
-_STEER = SteerOptions()
+_STEER, _INPUT = SteerOptions(), LiveInput()
 
 
 def group(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -244,3 +245,33 @@ encoding_options = group(
 def encoding(given: dict[str, Any]) -> Encoding:
     """Take what ``encoding_options`` added out of a command's arguments."""
     return Encoding(**{f.name: given.pop(f.name) for f in fields(Encoding)})
+
+
+capture_options = group(
+    click.option("--size", type=Size(), metavar="WxH", help="Size to ask a camera for."),
+    click.option("--rate", type=Rate(), help="Frames per second to ask a camera for."),
+    click.option("--pixel-format", metavar="FOURCC", help="Such as MJPG, to ask a camera for."),
+    click.option("--backend", metavar="NAME", help="OpenCV's way to the camera, such as V4L2."),
+    click.option(
+        "--transport",
+        type=click.Choice(get_args(Transport)),
+        default=_INPUT.transport,
+        show_default=True,
+        help="Of RTSP.",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        default=_INPUT.timeout,
+        show_default=True,
+        metavar="S",
+        help="Seconds without a frame after which the source counts as lost.",
+    ),
+)
+"""How a live source is opened; ``capture`` takes what it gives."""
+
+
+def capture(given: dict[str, Any]) -> LiveInput:
+    """Take what ``capture_options`` added out of a command's arguments."""
+    names = ("size", "rate", "pixel_format", "backend", "transport", "timeout")
+    return LiveInput(**{n: given.pop(n) for n in names})

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from vmatte.cli.options import engine_options, look_options, matter_options, refine_options
+from vmatte.cli.options import (
+    capture,
+    capture_options,
+    engine_options,
+    look_options,
+    matter_options,
+    refine_options,
+)
 from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import interruptible
 from vmatte.composite import Fit
@@ -46,6 +53,7 @@ In the window: h for help, 1 to 5 for the views, b for the background, q to quit
     default=_PLAYER.folder,
     help="Where pictures and recordings go; by default here.",
 )
+@capture_options
 @engine_options
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -63,7 +71,7 @@ def command(
 
     Keys change the view, the background, the model and more: press h for a list.
     """
-    matter, refine = matter_options(rest), refine_options(rest)
+    matter, refine, source = matter_options(rest), refine_options(rest), capture(rest)
     window = WindowSink(f"vmatte {mask(input)}")
     expect_screen("vmatte preview")
     player = Player(
@@ -82,7 +90,7 @@ def command(
         return load_matter(model, matter, lambda done, _: player.say(f"fetching: {done >> 20} MB"))
 
     pipeline = LivePipeline(
-        Feed(lambda: open_live(input), name=input),
+        Feed(lambda: open_live(input, source), lost=source.timeout, name=input),
         load,
         [player.output],
         options=LiveOptions(mirror=mirror),

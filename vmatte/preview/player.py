@@ -332,7 +332,11 @@ class Player:
     def _options(self) -> MatterOptions:
         # Ratio and classes are of the first model, and mean nothing to others.
         given = self.options.matter
-        return MatterOptions(runtime=given.runtime, accept_licence=given.accept_licence)
+        return MatterOptions(
+            runtime=given.runtime,
+            stabilise=given.stabilise,
+            accept_licence=given.accept_licence,
+        )
 
     def _scale(self, by: int) -> None:
         pipeline = self._run()
