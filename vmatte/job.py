@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from vmatte.allocator import keep_pictures_apart
 from vmatte.composite import (
     AlphaOutput,
     Background,
@@ -76,6 +77,8 @@ def matte(
         )
     elif (options.start, options.end, options.rate, options.salvage) != (None, None, None, False):
         raise OptionError("start, end, rate and salvage are those of open_source; give them there")
+    # Now, and not when the pipeline begins: pictures fit into the gaps that loading a model leaves.
+    keep_pictures_apart(source.info.width * source.info.height)
     opened: list[Output] = []
     matter: Matter[Any] | None = None
     pipeline: Pipeline | None = None
