@@ -400,6 +400,8 @@ def test_a_camera_that_is_paused_keeps_its_last_picture_on_screen(
     slates = run.pipeline.snapshot().slates
     _until(lambda: run.pipeline.snapshot().slates > slates + 1)
     assert np.array_equal(run.shown(), before)
+    # A slate is green all over.
+    assert np.abs(before[:, -40:].mean((0, 1)) - GREEN).max() > 20
     run.player.key(0xFF51)
     _until(lambda: run.told("only in files"))
     run.player.key(ord(" "))

@@ -4,6 +4,7 @@ import builtins
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,21 @@ def test_what_is_sent_looks_like_the_frame(native: str) -> None:
     assert len(camera.frames) == len([*frames_of(info)]) and camera.closed == 1
     for sent, frame in zip(camera.frames, frames_of(info), strict=True):
         assert np.abs(_rgb(sent, info.size) - frame.rgb(info.size)).mean() < 4
+
+
+@pytest.mark.parametrize("matrix", [1, 5, 6, 9])
+@pytest.mark.parametrize("range", [1, 2])
+def test_colours_are_those_of_the_frame(matrix: int, range: int) -> None:
+    colour = Colour(matrix=matrix, primaries=1, transfer=1, range=range)
+    info = replace(info_of("yuv420p"), colour=colour)
+    rgb = np.full((64, 96, 3), (0, 177, 64), np.uint8)
+    sink = VirtualCameraSink("recording")
+    sink.open(info)
+    sink.write(from_array(rgb, "rgb24").convert("yuv420p", colour=colour))
+    sink.close()
+    (sent,) = Recording.made[0].frames
+    # Three conversions round; another matrix would be off by more than 15.
+    assert np.abs(_rgb(sent, info.size) - rgb).max() <= 6
 
 
 def test_planes_that_fit_are_sent_as_they_are() -> None:
