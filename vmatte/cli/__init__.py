@@ -25,6 +25,7 @@ VERBS = {
     "presets": "List, show and delete saved options.",
     "compare": "Compare models on your own pictures and videos, as a report.",
     "doctor": "Check this machine and say what to do.",
+    "serve": "Serve an HTTP API and a page for pictures, videos and the camera.",
     "completion": "Print the completion script for a shell.",
 }
 
