@@ -88,10 +88,9 @@ class Server:
         self.url = found[0].rstrip("/")
         # The address is told before the first request can be answered.
         for _ in range(200):
-            with contextlib.suppress(httpx.TransportError):
-                with self.client() as client:
-                    client.get("/healthz").raise_for_status()
-                    return self
+            with contextlib.suppress(httpx.TransportError), self.client() as client:
+                client.get("/healthz").raise_for_status()
+                return self
             time.sleep(0.05)
         raise AssertionError("it does not answer")
 
@@ -100,7 +99,7 @@ class Server:
         return httpx.Client(base_url=self.url, timeout=120, trust_env=False, **more)
 
     def kill(self) -> None:
-        """kill -9, and nothing else."""
+        """Kill -9, and nothing else."""
         assert self.process is not None
         self.process.kill()
         self.process.communicate(timeout=20)

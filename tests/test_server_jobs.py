@@ -167,9 +167,7 @@ def test_cancel(tmp_path: Path) -> None:
     long = make_video(tmp_path / "long.mp4", times=range(3000), size=(320, 240))
     folder = tmp_path / "serve"
     with client_of(folder, duration=1000) as client:
-        first, second = (
-            post(client, long, background=b).json()["id"] for b in ("green", "blur")
-        )
+        first, second = (post(client, long, background=b).json()["id"] for b in ("green", "blur"))
         end = time.monotonic() + 60
         while not client.get(f"/api/jobs/{first}").json().get("progress", {}).get("frames"):
             assert time.monotonic() < end

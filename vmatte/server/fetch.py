@@ -15,7 +15,7 @@ import httpx
 from vmatte import __version__
 from vmatte.errors import mask
 from vmatte.server.errors import Problem
-from vmatte.server.forms import Upload
+from vmatte.server.forms import Upload, plain
 
 _REDIRECTS = 5
 _TIMEOUT = httpx.Timeout(20.0, connect=10.0)
@@ -163,4 +163,4 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def _file_name(url: str) -> str:
-    return unquote(urlsplit(url).path).rpartition("/")[2]
+    return plain(unquote(urlsplit(url).path))

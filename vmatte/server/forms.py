@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from vmatte.server.errors import Problem
 
@@ -33,6 +34,12 @@ class Upload:
     def move(self, target: Path) -> None:
         """Keep the file, as ``target``."""
         self.path.replace(target)
+
+
+def plain(name: str) -> str:
+    """Return what may be shown of a client's name for a file: no folders, nothing unprintable."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in last if c.isprintable())[:200].strip(". ")
 
 
 @dataclass(slots=True)
@@ -64,6 +71,8 @@ async def read_form(
         try:
             async with asyncio.timeout(seconds):
                 await _read(request, folder, files, field_bytes, room, form)
+        except ClientDisconnect:
+            raise Problem(400, "gone", "the upload broke off") from None
         except TimeoutError:
             raise Problem(
                 408, "slow", f"the upload was not whole after {seconds:g} s; try again"
@@ -202,7 +211,7 @@ class _Multipart:
             raise Problem(422, "unknown-field", f"no file {name!r} is expected, only: {expected}")
         if name in self._form.files:
             raise Problem(422, "twice", f"the file {name!r} came twice; send one at a time")
-        shown = options[b"filename"].decode("utf-8", "replace")
+        shown = plain(options[b"filename"].decode("utf-8", "replace"))
         self._upload = Upload(shown, self._folder / secrets.token_hex(16))
         self._form.files[name] = self._upload
         self._hash = hashlib.sha256()

@@ -3,11 +3,11 @@
 import asyncio
 import base64
 import binascii
+import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -16,11 +16,11 @@ from PIL import Image
 from starlette.types import Receive, Scope, Send
 
 from vmatte.errors import OptionError, VmatteError
-from vmatte.server.cutout import cut_out
+from vmatte.server.cutout import Wanted, cut_out
 from vmatte.server.errors import Problem, problem_of
 from vmatte.server.fetch import fetched
 from vmatte.server.forms import FIELD_BYTES, Form, Upload, read_form
-from vmatte.server.media import check_picture, parse_behind
+from vmatte.server.media import parse_behind
 from vmatte.server.service import Service, service_of
 from vmatte.server.shapes import form_of
 
@@ -40,17 +40,6 @@ _SIZES = {"preview": 0.25, "small": 0.25, "regular": 0.25, "medium": 1.5, "hd": 
 """remove.bg's sizes, in megapixels; the others mean the picture's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a client wants of a picture."""
-
-    model: str
-    background: str
-    format: str
-    only: str = "picture"
-    megapixels: float | None = None
-
-
 class Once(FileResponse):
     """A file that goes when it was sent, or could not be."""
 
@@ -67,7 +56,7 @@ class Once(FileResponse):
     summary="Cut the subject out of a picture",
     response_class=Response,
     openapi_extra=form_of(
-        file=("binary", "the picture: PNG, JPEG, WebP, BMP, TIFF or AVIF"),
+        file=("binary", "the picture: PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF or HEIC"),
         url=("string", "instead of file: where the picture is, http or https"),
         model=("string", "see /api/models"),
         background=(
@@ -101,12 +90,13 @@ async def images(request: Request) -> Response:
                 fields, ("url", "model", "background", "format", "output"), ("file",), form.files
             )
             background, format = fields.get("background") or "transparent", _format_of(fields)
-            only = fields.get("output") or "picture"
-            if only not in ("picture", "alpha"):
-                raise OptionError(f"output is {only!r}; expected picture or alpha")
+            shown = fields.get("output") or "picture"
+            only = {"picture": "composite", "alpha": "alpha"}.get(shown)
+            if only is None:
+                raise OptionError(f"output is {shown[:20]!r}; expected picture or alpha")
             behind = parse_behind(background)
             clear = behind == "transparent" and "background_file" not in form.files
-            if format == "jpg" and clear and only == "picture":
+            if format == "jpg" and clear and only != "alpha":
                 raise OptionError(
                     "jpg has no transparency; ask for png or webp, or give a background"
                 )
@@ -203,26 +193,18 @@ def _matte(
     service: Service, upload: Upload, behind: Upload | None, wanted: Wanted, target: Path
 ) -> tuple[int, int]:
     pixels = service.options.image_pixels
-    check_picture(upload.path, upload.name or "the picture", pixels)
-    background = wanted.background
-    if behind is not None:
-        check_picture(behind.path, behind.name or "the background", pixels)
-        background = str(behind.path)
-    model = service.models.get(wanted.model)
-    cut_out(upload.path, target, model, background=background, only=wanted.only)
-    return _shrink(target, wanted.megapixels)
-
-
-def _shrink(path: Path, megapixels: float | None) -> tuple[int, int]:
-    """Bring a result down to a size, in place, where it is larger; return its size."""
-    with Image.open(path) as picture:
-        width, height = picture.size
-        ratio = 1.0 if megapixels is None else (megapixels * 1e6 / (width * height)) ** 0.5
-        if ratio >= 1:
-            return width, height
-        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        picture.resize(size, Image.Resampling.LANCZOS).save(path, quality=90)
-    return size
+    data = cut_out(
+        upload,
+        behind,
+        wanted,
+        service.models,
+        service.cache,
+        pixels=pixels,
+        ran=service.metrics.steps.labels(wanted.model).inc,
+    )
+    target.write_bytes(data)
+    with Image.open(target) as picture:
+        return picture.size
 
 
 _IGNORED = {
@@ -305,7 +287,8 @@ def _from_base64(service: Service, form: Form) -> None:
         data = base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
     except binascii.Error as e:
         raise Problem(422, "input", f"image_file_b64 is not base64: {e}") from e
-    upload = Upload("", service.scratch / secrets.token_hex(16), len(data))
+    digest = hashlib.sha256(data).hexdigest()
+    upload = Upload("", service.scratch / secrets.token_hex(16), len(data), digest)
     form.files["image_file"] = upload
     upload.path.write_bytes(data)
 
@@ -325,13 +308,13 @@ def _removebg_wanted(service: Service, form: Form) -> Wanted:
     background = parse_behind(colour) if colour else "transparent"
     opaque = background != "transparent" or "bg_image_file" in form.files
     format = (fields.get("format") or "auto").lower()
-    only = {"rgba": "picture", "alpha": "alpha"}.get(fields.get("channels") or "rgba")
+    only = {"rgba": "composite", "alpha": "alpha"}.get(fields.get("channels") or "rgba")
     if only is None:
         raise OptionError(f"channels is {fields['channels'][:20]!r}; expected rgba or alpha")
     if format == "auto":
         format = "jpg" if opaque else "png"
     format = _format_of({"format": format})
-    if format == "jpg" and not opaque and only == "picture":
+    if format == "jpg" and not opaque and only != "alpha":
         background = "white"  # As remove.bg does: its documents say so.
     size = (fields.get("size") or "preview").lower()
     if size not in (*_SIZES, "full", "auto", "4k", "50mp"):

@@ -148,16 +148,15 @@ def _take(
     id = store.new_id()
     folder = store.folder(id)
     earlier = store.equal(key)
-    shown = Path(upload.name.replace("\\", "/")).name[:200]
     if earlier is not None and _link(store.folder(earlier.id) / "out", folder / "out"):
-        job = store.add(id, shown, key, wanted)
+        job = store.add(id, upload.name, key, wanted)
         job.state, job.results, job.stats = "done", earlier.results, earlier.stats
         store.save(job)
     else:
         upload.move(folder / "input")
         if "background_file" in form.files:
             form.files["background_file"].move(folder / "behind")
-        job = store.add(id, shown, key, wanted)
+        job = store.add(id, upload.name, key, wanted)
         service.runner.wake()
     return JSONResponse(_describe(service, job), 202, {"Location": f"/api/jobs/{id}"})
 

@@ -1,6 +1,7 @@
 """Looking at what came before it is decoded: is it of a kind that is safe, and not too large?"""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +14,14 @@ from vmatte.errors import DamagedMediaError, OptionError, UnsupportedMediaError
 from vmatte.server.errors import Problem
 from vmatte.server.options import ServeOptions
 
-PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF")
+PICTURES = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"]
 """Pillow's names of the kinds of pictures that are taken."""
+
+with suppress(ImportError):  # The extra [heif].
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    PICTURES.append("HEIF")
 
 CONTAINERS = (
     *("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf"),

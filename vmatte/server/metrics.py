@@ -24,6 +24,9 @@ class Metrics:
         self.pictures = Histogram(
             "vmatte_picture_seconds", "Seconds to matte a picture.", ("model",), registry=registry
         )
+        self.steps = Counter(
+            "vmatte_steps", "Runs of a network for pictures.", ("model",), registry=registry
+        )
         self.frames = Counter("vmatte_frames", "Frames matted.", ("kind",), registry=registry)
         self.jobs = Counter("vmatte_jobs", "Jobs that ended.", ("state",), registry=registry)
         self.waiting = Gauge("vmatte_jobs_waiting", "Jobs that wait.", registry=registry)

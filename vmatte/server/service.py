@@ -11,6 +11,7 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
+from vmatte.images.cache import Cache
 from vmatte.server.errors import Problem
 from vmatte.server.metrics import Metrics
 from vmatte.server.models import Models
@@ -20,6 +21,10 @@ from vmatte.server.store import Store
 
 _UPLOADS = 16
 """Videos that may come at once."""
+
+
+_CACHE = 1 << 30
+"""Bytes of results kept for pictures that come again."""
 
 
 class Places:
@@ -63,6 +68,8 @@ class Service:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(mode=0o700)
         self.runner = Runner(self.store, options, self.metrics, self.used)
+        limit = min(_CACHE, options.quota // 10)
+        self.cache = Cache(options.folder / "cache", limit)
         self.pictures = Places(options.workers + options.waiting, "pictures", self.metrics)
         self.uploads = Places(_UPLOADS, "uploads of videos", self.metrics, 10)
         self.live = Places(options.live, "live connections", self.metrics, 10)
@@ -77,12 +84,12 @@ class Service:
         """Return the bytes that jobs and uploads fill, as of at most a second ago."""
         now = time.monotonic()
         if now - self._used[0] > 1 or not self._used[0]:
-            self._used = (now, size_of(self.options.folder))
+            self._used = (now, size_of(self.options.folder / "jobs") + size_of(self.scratch))
         return self._used[1]
 
     def room(self, more: int) -> None:
         """Raise Problem where an upload of ``more`` bytes so far does not fit."""
-        if self.used() > self.options.quota:
+        if max(self.used(), more) > self.options.quota:
             raise Problem(
                 507,
                 "quota",

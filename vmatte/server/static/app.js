@@ -46,7 +46,7 @@ async function makePicture(item) {
     const s = settings();
     const blob = await api.cutOut({ file: item.file, model: s.model, background: s.blur ? s.background : "transparent" }, stop.signal);
     if (item.after) URL.revokeObjectURL(item.after);
-    Object.assign(item, { after: URL.createObjectURL(blob), state: "done" });
+    Object.assign(item, { blob, after: URL.createObjectURL(blob), state: "done" });
   } catch (e) {
     if (e.name !== "AbortError") Object.assign(item, { state: "failed", error: e.message });
     else if (item.stop === stop) item.state = "cancelled";
@@ -201,7 +201,7 @@ async function downloadPicture(item, kind, button) {
     const format = kind === "webp" ? "webp" : "png";
     const fields = kind === "matte" ? { output: "alpha" } : { background: s.background, background_file: s.file };
     const blob = kind === "png" && (s.clear || s.blur)
-      ? await (await fetch(item.after)).blob()
+      ? item.blob
       : await api.cutOut({ file: item.file, model: s.model, format, ...fields });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
