@@ -201,3 +201,29 @@ def test_the_marker_is_seen_faint_scaled_and_mirrored_and_nowhere_else() -> None
         paint_marker(room)
         ghost = behind * 0.8 + room * 0.2 + rng.normal(0, 5, behind.shape)
         assert shows_marker(ghost.clip(0, 255).astype(np.uint8))
+
+
+def test_the_thread_that_plays_closes_the_file() -> None:
+    """Two threads in one decoder's close end the whole process."""
+    closing: list[str] = []
+    begun = threading.Event()
+
+    class Slow(SyntheticSource):
+        def close(self) -> None:
+            closing.append(threading.current_thread().name)
+            super().close()
+
+    source = PacedSource(lambda start: Slow(frames=None, start=start))
+
+    def play() -> None:
+        for _ in source:
+            begun.set()
+
+    player = threading.Thread(target=play, name="player")
+    player.start()
+    assert begun.wait(5)
+    source.close()
+    player.join(5)
+    assert not player.is_alive() and set(closing) == {"player"}
+    source.close()
+    assert list(source) == []

@@ -40,7 +40,7 @@ class PacedSource:
         self._skipped = 0
         self._position = 0.0
         self._change = threading.Condition()
-        self._closed = False
+        self._closed = self._playing = False
         self._paused: float | None = None  # since when
         self._target: float | None = None  # of a seek that is to be done
         self._zero = self._due = 0.0  # the clock's time: of the source's time 0, of its last frame
@@ -84,6 +84,17 @@ class PacedSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames, each at its time; see FrameSource."""
+        with self._change:
+            if self._closed:
+                return
+            self._playing = True
+        try:
+            yield from self._play()
+        finally:
+            self._playing = False
+            self._source.close()
+
+    def _play(self) -> Iterator[Frame]:
         step = max(1, round(1 / (self.info.rate or 25) / self.info.time_base))
         start, last, segment, follows = 0.0, None, 0, False
         while True:
@@ -112,13 +123,7 @@ class PacedSource:
                     return
             if within is not None:
                 segment += within + 1
-            opened = self._reopen(start)
-            with self._change:
-                self._source = opened
-                if not self._closed:
-                    continue
-            opened.close()
-            return
+            self._source = self._reopen(start)
 
     def _reopen(self, start: float) -> FrameSource:
         try:
@@ -151,9 +156,11 @@ class PacedSource:
             return False
 
     def close(self) -> None:
-        """Stop, and release the source."""
+        """Stop, and release the source; where it is being played, its thread does that."""
         with self._change:
             self._closed = True
             self._change.notify_all()
-            source = self._source
-        source.close()
+            # Two threads that close one decoder, or one that is at work, end the process.
+            playing = self._playing
+        if not playing:
+            self._source.close()
