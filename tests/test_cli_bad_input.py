@@ -114,7 +114,7 @@ A, B = ("run", "clip.mp4"), ("-o", "out.mp4")
         ((*A, *B, "--model", "rmv"), "UnknownModelError", "rvm"),
         ((*A, *B, "--model", "tiny", "--provider", "warp"), "EngineError", "warp"),
         ((*A, *B, "--model", "tiny", "--require-provider"), "EngineError", "accelerator"),
-        ((*A, *B, *TINY, "--downsample-ratio", "0.5"), "OptionError", "RVM"),
+        ((*A, *B, *TINY, "--downsample-ratio", "0.5"), "OptionError", "recurrent models"),
         ((*A, *B, *TINY, "--downsample-ratio", "2"), "OptionError", "ratio"),
         ((*A, *B, *TINY, "--threads", "5000"), "OptionError", "threads"),
         ((*A, *B, *TINY, "--background", "none.png"), "InputError", "none.png"),

@@ -43,7 +43,19 @@ def run(*args: object) -> str:
 
 def test_the_table_has_a_row_a_clip_and_the_means(dataset: Path, bright: list[object]) -> None:
     lines = [line.split() for line in run(dataset).splitlines()]
-    assert lines[0] == ["clip", "frames", "MAD", "MSE", "Grad", "Conn", "dtSSD", "IoU"]
+    assert lines[0] == [
+        "clip",
+        "frames",
+        "MAD",
+        "MSE",
+        "Grad",
+        "Conn",
+        "dtSSD",
+        "IoU",
+        "F",
+        "edge",
+        "F",
+    ]
     rows = {line[0]: line for line in lines if line and "/" in line[0]}
     assert list(rows) == ["photos/2", "photos/10", "walk/moving", "walk/still"]
     assert rows["walk/moving"][1] == "3"

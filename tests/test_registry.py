@@ -84,7 +84,7 @@ def test_shipped_registry_is_complete() -> None:
             assert "import" in record.description
         for source in record.sources:
             if isinstance(source, Https):
-                hosts = ("github.com", "media.githubusercontent.com")
+                hosts = ("github.com", "huggingface.co", "media.githubusercontent.com")
                 assert urlsplit(source.url).scheme == "https"
                 assert urlsplit(source.url).hostname in hosts, "no package registry's host"
 
