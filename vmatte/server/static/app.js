@@ -131,7 +131,7 @@ function refresh() {
   $("drop").querySelector("strong").textContent = t(items.length ? "dropAgain" : "drop");
   drawList();
   const item = current, video = item?.kind === "video";
-  $("outputs").hidden = !video || !item.file;
+  $("outputs").hidden = !video || !item.file || $("files").hidden;
   $("start").disabled = !item || working(item);
   $("start").textContent = t(item?.after || item?.error ? "again" : "startVideo");
   notice(item?.error || (item?.state === "done" && !item.after ? t("noPreview") : null));

@@ -51,7 +51,13 @@ export function draw() {
   for (const label of document.querySelectorAll("[data-for]")) label.hidden = (label.dataset.for === "clear") !== clear;
   document.querySelector("[data-t^=webm]").dataset.t = clear ? "webmClear" : "webm";
   document.querySelector("[data-t^=webm]").textContent = t(clear ? "webmClear" : "webm");
-  if (!settings().outputs.length) document.querySelector(`#outputs input[value=${clear ? "webm" : "mp4"}]`).checked = true;
+  // Chosen for the user, and given up again with the background that needed it.
+  for (const input of document.querySelectorAll("#outputs [data-auto]")) if (!clear) { input.checked = false; delete input.dataset.auto; }
+  if (!settings().outputs.length) {
+    const input = document.querySelector(`#outputs input[value=${clear ? "webm" : "mp4"}]`);
+    input.checked = true;
+    if (clear) input.dataset.auto = "";
+  }
   const model = models.find((m) => m.name === $("model").value);
   $("model-words").textContent = model ? `${t(model.people_only ? "people" : "anything")} · ${model.licence}` : "";
 }
@@ -82,6 +88,7 @@ $("picture").onchange = () => {
   choose("picture", false);
 };
 $("radius").onchange = tell;
+$("outputs").onchange = (e) => { delete e.target.dataset.auto; };
 $("model").onchange = () => { draw(); tell(); };
 
 export function offer(found) {
