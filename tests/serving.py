@@ -50,13 +50,18 @@ def client_of(folder: Path, **given: Any) -> Iterator[httpx.Client]:
                 time.sleep(0.01)
             with httpx.Client(base_url=address, timeout=120, trust_env=False) as client:
                 yield client
-            end = time.monotonic() + 5
-            while list((folder / "tmp").iterdir()) and time.monotonic() < end:
-                time.sleep(0.02)
-            assert list((folder / "tmp").iterdir()) == []
+            expect_no_litter(folder)
         finally:
             server.should_exit = True
             thread.join(20)
+
+
+def expect_no_litter(folder: Path) -> None:
+    """See that no temporary file stays; what is being sent may take a moment."""
+    end = time.monotonic() + 5
+    while list((folder / "tmp").iterdir()) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert list((folder / "tmp").iterdir()) == []
 
 
 class Server:

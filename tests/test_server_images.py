@@ -13,7 +13,7 @@ import pytest
 from file_server import serving
 from media import make_image, orient
 from PIL import Image
-from serving import SMALL, running
+from serving import SMALL, expect_no_litter, running
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "background.jpg"
 
@@ -23,7 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("serve")
     with running(folder, *SMALL) as server, server.client() as client:
         yield client
-        assert list((folder / "tmp").iterdir()) == []
+        expect_no_litter(folder)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from serving import running
+from serving import expect_no_litter, running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("serve")
     with running(folder, "--live", "2") as server:
         yield server
-        assert list((folder / "tmp").iterdir()) == []
+        expect_no_litter(folder)
 
 
 @pytest.fixture(scope="module")
