@@ -276,6 +276,13 @@ def test_what_is_fetched_has_limits(tmp_path: Path) -> None:
     assert caught.value.status == 413 and list(tmp_path.iterdir()) == []
 
 
+def test_an_unknown_codec_is_told(client: httpx.Client, video: bytes) -> None:
+    """Found by fuzzing."""
+    data = video.replace(b"avc1", b"zzzz")
+    response = client.post("/api/jobs", files={"file": ("a.mp4", data)})
+    assert response.status_code == 415 and "codec" in response.json()["detail"]
+
+
 # Bombs
 
 

@@ -68,8 +68,14 @@ def check_video(path: Path, name: str, options: ServeOptions) -> None:
             if not videos:
                 raise UnsupportedMediaError(f"{name}: holds no video; give a video")
             context = videos[0].codec_context
+            if context is None:
+                raise UnsupportedMediaError(
+                    f"{name}: its codec is unknown; convert it to H.264 first"
+                )
             width, height = context.width, context.height
             duration = (container.duration or 0) / av.time_base
+    except UnsupportedMediaError:
+        raise
     except (av.error.FFmpegError, OSError, ValueError) as e:
         raise UnsupportedMediaError(
             f"{name}: is no video of a kind that is taken; expected such as mp4, mov, webm, mkv, "

@@ -21,6 +21,8 @@ _GRACE = 3
 def serve(options: ServeOptions, *, browser: bool = False) -> None:
     """Serve until Ctrl-C or SIGTERM; print the address. Raises VmatteError."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    # It warns of each malformed upload, whose sender is told.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with prepared(options) as (server, listener, address):
         print(f"vmatte serves at {address}", flush=True)
         print(f"folder {options.folder}; end it with Ctrl-C", file=sys.stderr, flush=True)
