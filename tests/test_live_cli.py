@@ -13,6 +13,8 @@ import pytest
 from live_sources import until
 from user import TINY, Call, User, call, user
 
+from vmatte.cli.report import Stop
+
 __all__ = ["call", "user"]
 
 posix = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
@@ -50,7 +52,7 @@ class Running:
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", 0)])
 def test_a_signal_ends_it_with_a_whole_recording(user: User, number: int) -> None:
     run = Running(user, SOURCE, "-o", "rec.mp4", "-o", "null:", "-o", "alpha=matte.mkv")
     try:
@@ -107,6 +109,48 @@ def test_quiet_says_nothing(user: User) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, b"", b"")
+
+
+@posix
+def test_an_impatient_user_has_the_recording_all_the_same(user: User) -> None:
+    run = Running(user, SOURCE, "-o", "rec.mp4")
+    try:
+        run.until(event="status", state="live")
+        for _ in range(5):
+            run.process.send_signal(signal.SIGINT)
+            time.sleep(0.04)
+        code, _, _ = run.stop()
+    finally:
+        run.kill()
+    assert code == 130 and user.made() == {"rec.mp4"}
+
+
+def test_what_does_not_end_in_time_is_broken_off() -> None:
+    class Hanging:
+        stops = 0
+
+        def stop(self) -> None:
+            self.stops += 1
+
+    hanging, stop = Hanging(), Stop(0.2)
+    stop.attach(hanging)
+    stop.now()
+    stop.now()
+    time.sleep(0.25)
+    with pytest.raises(KeyboardInterrupt):
+        stop.now()
+    assert hanging.stops == 1
+
+
+@posix
+def test_a_signal_while_the_model_loads(user: User) -> None:
+    """Its thread is in the runtime's C++ then, which Python cannot end."""
+    with user.start("live", SOURCE, "-o", "rec.mp4", "--model", "vmatte") as process:
+        until(lambda: any(".part" in n for n in user.left()), 30)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err.decode()
+    assert user.made() <= {"rec.mp4"}
 
 
 @posix

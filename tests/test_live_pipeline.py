@@ -170,6 +170,20 @@ def test_controls_between_frames(start: Start, tmp_path: Path) -> None:
         pipeline.replace_matter(inverse)
 
 
+def test_an_output_that_comes_too_late_is_ended(start: Start) -> None:
+    class Late(MemorySink):
+        def open(self, info: StreamInfo) -> None:
+            live.pipeline.stop()
+            live.wait()
+            super().open(info)
+
+    live, late = start(Room(), FunctionMatter(subject), over(MemorySink())), Late()
+    live.until("live")
+    with pytest.raises(OptionError, match="ended"):
+        live.pipeline.add_output(over(late))
+    assert late.state == "closed"
+
+
 def test_a_compositor_that_does_not_open_changes_nothing(start: Start, tmp_path: Path) -> None:
     class Broken(AlphaOutput):
         def open(self, info: StreamInfo) -> StreamInfo:

@@ -256,7 +256,15 @@ def wrong_shape(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.zeros((2, 2, 2), np.float32)
 
 
-@pytest.mark.parametrize("alpha", [wrong_shape, lambda rgb: "nonsense"])
+def no_number(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.full(rgb.shape[:2], np.nan, np.float32)
+
+
+def infinite(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.full(rgb.shape[:2], np.inf, np.float32)
+
+
+@pytest.mark.parametrize("alpha", [wrong_shape, no_number, infinite, lambda rgb: "nonsense"])
 def test_nonsense_from_a_model(start: Start, alpha: Callable[..., Any]) -> None:
     views = Views()
     live = start(Room(), FunctionMatter(alpha), *views.outputs)
@@ -289,6 +297,26 @@ def test_hold_shows_the_last_good_picture(start: Start) -> None:
     live.sources[0].error = OSError("gone")
     until(lambda: live.pipeline.state == "lost")
     views.shows_slates(live)
+    live.stop()
+    views.check()
+
+
+def test_nothing_is_held_while_paused(start: Start) -> None:
+    """The model fails at a frame that was taken before the pause."""
+    views, model = Views(), Model()
+    live = start(Room(), model, *views.outputs, options=LiveOptions(on_error="hold"))
+    live.until("live")
+    model.go.clear()
+    time.sleep(0.1)
+    live.pipeline.pause()
+    sink = views.sinks["green"]
+    until(lambda: sink.frames[-1].segment < 0)
+    count = len(sink.frames)
+    model.fails = True
+    model.go.set()
+    until(lambda: live.pipeline.snapshot().errors)
+    until(lambda: len(sink.frames) > count + 2)
+    assert all(f.segment < 0 for f in sink.frames[count:])
     live.stop()
     views.check()
 

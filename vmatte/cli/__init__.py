@@ -3,9 +3,12 @@
 Each verb lives in a module of its own and is imported when it is used.
 """
 
+import atexit
+import contextlib
 import importlib
 import os
 import sys
+import threading
 from typing import NoReturn
 
 import click
@@ -71,4 +74,18 @@ def main() -> NoReturn:
         # The reader of our standard output went away; Python must not complain of it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    atexit.register(_leave_threads, code)
+    sys.exit(code)
+
+
+def _leave_threads(code: int) -> None:
+    """End the process where a thread of ours cannot be stopped: a model loads, a read hangs.
+
+    Python would end that thread within a library's C++, which aborts the process.
+    """
+    if any(t.name.startswith("vmatte-") for t in threading.enumerate()):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)

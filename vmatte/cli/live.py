@@ -19,7 +19,7 @@ from vmatte.cli.options import (
     refine_options,
 )
 from vmatte.cli.preset import LivePresetCommand
-from vmatte.cli.report import Reporter, interruptible
+from vmatte.cli.report import PATIENCE, Reporter, interruptible
 from vmatte.composite import Background, Fit
 from vmatte.errors import OptionError
 from vmatte.job import check_names, compositor_of, split_name
@@ -123,7 +123,7 @@ def command(
     others, followers, windows = _outputs(outputs, background, fit, files, overwrite, notes)
     window = _Window(windows, background, fit, matter, followers) if windows else None
 
-    with reporter, interruptible() as stop:
+    with reporter, interruptible(PATIENCE) as stop:
         with Reporter(as_json=as_json, quiet=quiet) as fetching:
             _fetch(model, matter, fetching)
 

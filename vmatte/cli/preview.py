@@ -15,7 +15,7 @@ from vmatte.cli.options import (
     refine_options,
 )
 from vmatte.cli.preset import LivePresetCommand
-from vmatte.cli.report import interruptible
+from vmatte.cli.report import PATIENCE, interruptible
 from vmatte.composite import Fit
 from vmatte.errors import mask
 from vmatte.live import Feed, LiveOptions, LivePipeline, LiveStats
@@ -96,7 +96,7 @@ def command(
         options=LiveOptions(mirror=mirror),
         refine=refine,
     )
-    with interruptible() as stop:
+    with interruptible(PATIENCE) as stop:
         stop.attach(pipeline)
         stats = watch(pipeline, window, player)
     if not quiet:

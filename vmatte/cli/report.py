@@ -17,6 +17,10 @@ _EVERY = 0.5
 """Seconds between two lines of JSON progress."""
 
 
+PATIENCE = 8.0
+"""Seconds that a live run takes to end at most. A recording of hours is worth them."""
+
+
 _CLEANUP = 5.0
 """Seconds in which clean-up is left alone."""
 
@@ -177,9 +181,10 @@ def _summary(stats: RunStats, outputs: Sequence[str]) -> Iterator[str]:
 class Stop:
     """Ends whatever was attached when it is told to; remembers if nothing was yet."""
 
-    def __init__(self) -> None:
-        """Begin with nothing attached."""
+    def __init__(self, patience: float = 0.0) -> None:
+        """Begin with nothing attached; ``patience``: seconds that its end may take."""
         self.asked = False
+        self._patience, self._asked_at = patience, 0.0
         self._target: _Stoppable | None = None
         self._raised: float | None = None
 
@@ -197,25 +202,37 @@ class Stop:
     def now(self) -> None:
         """Stop. Where nothing runs yet, interrupt what goes on."""
         again, self.asked = self.asked, True
-        if not again and self._target is not None:
-            self._target.stop()
-            return
-        # An impatient third must not break into the clean-up that the second began.
         now = time.monotonic()
+        if not again:
+            self._asked_at = now
+        if self._target is not None:
+            if not again:
+                self._target.stop()
+                return
+            if now - self._asked_at < self._patience:
+                return
+        # An impatient third must not break into the clean-up that the second began.
         if self._raised is None or now - self._raised > _CLEANUP:
             self._raised = now
             raise KeyboardInterrupt
 
 
 @contextmanager
-def interruptible() -> Iterator[Stop]:
-    """Finish on the first Ctrl-C or SIGTERM, stop at once on the second."""
-    stop = Stop()
+def interruptible(patience: float = 0.0) -> Iterator[Stop]:
+    """Finish on the first Ctrl-C or SIGTERM, or when the terminal closes; at once on the second.
+
+    patience: seconds after the first in which a second one is left alone, for what ends soon by
+    itself.
+    """
+    stop = Stop(patience)
 
     def handle(number: int, frame: FrameType | None) -> None:
         stop.now()
 
-    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)  # Not where nohup has it ignored.
+    previous = {s: signal.signal(s, handle) for s in numbers}
     try:
         yield stop
     finally:

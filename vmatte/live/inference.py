@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.composite.hdr import tone_curve
+from vmatte.errors import InferenceError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.adapt import Adapter
 from vmatte.live.conform import mirrored
@@ -119,6 +120,12 @@ class Inference:
                 started = time.perf_counter()
                 with self._clock.measure("infer"):
                     found, self._state = self.matter.step(rgb, self._state)
+                # Half precision may overflow. Infinity would show the room, and a state keeps NaN.
+                if not np.isfinite(found.alpha).all():
+                    raise InferenceError(
+                        f"{self.matter.engine.model} gave numbers that are none (NaN or infinite); "
+                        "where that goes on, try --precision fp32"
+                    )
                 network = time.perf_counter() - started
             except BaseException:
                 self.reset()

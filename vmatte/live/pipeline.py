@@ -74,7 +74,7 @@ class LivePipeline:
         self._lanes: list[Lane] = []
         self._gone: list[Lane] = []
         self._broken: list[Lane] = []
-        self._stopping = self._stopped = self._paused = self._idle = False
+        self._stopping = self._stopped = False
         self._failure: BaseException | None = None
         self._shown: LiveState = "starting"
         self._slate_at = 0.0
@@ -92,7 +92,7 @@ class LivePipeline:
     @property
     def paused(self) -> bool:
         """Whether the slate is shown because of ``pause``."""
-        return self._paused
+        return self._stages.paused
 
     @property
     def mirror(self) -> bool:
@@ -122,12 +122,11 @@ class LivePipeline:
 
     def pause(self) -> None:
         """Show the slate until ``resume``. The source is kept."""
-        self._paused = self._stages.muted = True
+        self._stages.paused = True
 
     def resume(self) -> None:
         """Go on after ``pause``."""
-        self._paused = False
-        self._stages.muted = self._idle
+        self._stages.paused = False
 
     def replace_matter(self, matter: Matter[Any]) -> Matter[Any] | None:
         """Go on with another loaded model, from a fresh state; return the one before.
@@ -170,6 +169,11 @@ class LivePipeline:
         lane = self._lane(output)
         lane.open(composer.info)
         self._stages.ask(self._stages.composing.post(lambda: self._join_in(composer, lane)))
+        if self._stopping:  # Perhaps too late for the run to end it.
+            self._leave(composer, lane)
+            lane.end()
+            lane.join(_FLUSHING)
+            raise OptionError("the live run has ended")
 
     def remove_output(self, output: Output) -> None:
         """Finish an output. Returns when its file is whole; raises OutputError where it is not."""
@@ -271,9 +275,9 @@ class LivePipeline:
 
     def _state(self, now: float) -> LiveState:
         stages = self._stages
-        if self._idle:
+        if stages.idle:
             return "idle"
-        if self._paused:
+        if stages.paused:
             return "paused"
         if stages.inference is None:
             return "starting"
@@ -292,13 +296,13 @@ class LivePipeline:
         return "stalled" if silence > max(_HANGS, 3 * stages.busy) else "live"
 
     def _hold_while_needed(self, unwatched: float) -> None:
-        if not self._idle and unwatched > self.options.idle:
-            self._idle = self._stages.muted = True
+        stages = self._stages
+        if not stages.idle and unwatched > self.options.idle:
+            stages.idle = True
             self.feed.release()
-        elif self._idle and not unwatched:
+        elif stages.idle and not unwatched:
             self.feed.resume()
-            self._idle = False
-            self._stages.muted = self._paused
+            stages.idle = False
 
     def _retire(self, composer: Composer) -> None:
         """Take outputs away that have failed; the last one's error ends the run."""

@@ -26,7 +26,7 @@ _SLATE, _HOLD = "slate", "hold"
 class Stages:
     """Inference of one frame beside the composition of the one before; the newest wins between.
 
-    Never waits for an output. ``muted``: composites are not sent.
+    Never waits for an output. While ``paused`` or ``idle``, no composite is sent.
     """
 
     def __init__(
@@ -47,10 +47,15 @@ class Stages:
         self.composer: Composer | None = None
         self.mirror, self.scale = options.mirror, options.scale
         """As set from any thread; taken over with the next frame."""
-        self.muted = self.failing = False
+        self.paused = self.idle = self.failing = False
         self.composed_at = 0.0
         """When the last composite went out, of time.monotonic; 0 before the first."""
         self._compose_busy = 0.0
+
+    @property
+    def muted(self) -> bool:
+        """Whether composites are held back."""
+        return self.paused or self.idle
 
     @property
     def busy(self) -> float:
@@ -141,7 +146,8 @@ class Stages:
         except Exception as e:
             self._trouble(e)
         else:
-            self._work.put(matted)
+            if not self.muted:  # It would take the slate's place.
+                self._work.put(matted)
         for text in inference.notes:
             self._tally.note(text)
         inference.notes.clear()
@@ -155,7 +161,7 @@ class Stages:
                 item = self._work.take(_TICK)
                 if isinstance(item, Matted):
                     self._send(composer, item)
-                elif item == _HOLD:
+                elif item == _HOLD and not self.muted:
                     composer.hold(self._feed.now)
                 elif item is not None:
                     composer.slate(self._feed.now)
@@ -166,7 +172,9 @@ class Stages:
 
     def _send(self, composer: Composer, matted: Matted) -> None:
         begin, limit = time.monotonic(), self._limit()
-        if self.muted or begin - matted.at > limit:
+        if self.muted:
+            return
+        if begin - matted.at > limit:
             self._tally.stale += 1
             return
         self.failing = False
