@@ -17,7 +17,8 @@ def choose(path: str, encoding: Encoding, info: StreamInfo) -> tuple[str, str, C
     if suffix not in CONTAINERS:
         raise UnsupportedOutputError(
             f"{path}: vmatte cannot write {suffix or 'a file without a suffix'}; "
-            f"expected one of {names(CONTAINERS)}, or frames/%06d.png"
+            f"expected one of {names(CONTAINERS)}, frames/%06d.png, or in vmatte live "
+            "virtualcam:, window: or mjpeg:8090"
         )
     container, usual, transparent = CONTAINERS[suffix]
     name = encoding.codec
