@@ -36,7 +36,7 @@ from vmatte.runtimes import RuntimeOptions
 
 OPTIONS = {
     "bilinear": RAW,
-    "bilinear, levels": RefineOptions(guided=False, decontaminate=False),
+    "bilinear, levels": RefineOptions(method="off", decontaminate=False),
     "guided, as published": RefineOptions(decontaminate=False),
     "guided, vmatte": RefineOptions(decontaminate=False),
 }

@@ -17,7 +17,7 @@ from vmatte.pipeline import Output
 from vmatte.refine import RefineOptions
 from vmatte.testing import MemorySink
 
-PLAIN = RefineOptions(guided=False, decontaminate=False, levels=(0, 1))
+PLAIN = RefineOptions(method="off", decontaminate=False, levels=(0, 1))
 
 
 class Live:

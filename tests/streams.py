@@ -51,7 +51,7 @@ def opened(sink: Any, compositor: Any = None) -> Output:
 
 
 def build(source: Any, sinks: Sequence[Any], matter: Any = None, **more: Any) -> Pipeline:
-    more.setdefault("options", RefineOptions(guided=False, levels=(0, 1)))
+    more.setdefault("options", RefineOptions(method="off", levels=(0, 1)))
     return Pipeline(source, matter or FunctionMatter(), [opened(s) for s in sinks], **more)
 
 

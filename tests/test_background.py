@@ -220,7 +220,7 @@ def test_blur_has_no_halo(format: str) -> None:
     cv2.circle(alpha, (100, 60), 30, 1.0, -1)
     rgb[alpha > 0] = 250
     frame = from_array(rgb, "rgb24").convert(format, colour=Colour(matrix=1, range=FULL))
-    options = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)
+    options = RefineOptions(method="off", levels=(0, 1), decontaminate=False)
     full = refine(frame, rgb, Matte(alpha), options)
     info = replace(INFO, width=200, height=120, format=frame.format, colour=frame.colour)
     with opened("blur:20", info) as background:

@@ -110,7 +110,7 @@ def test_options_reach_their_places(call: Call, user: User) -> None:
     picture = decode(user.here / "o.mkv")[0]
     assert set(np.unique(picture.to_ndarray())) <= {0, 255}
     code, _, err = call("run", "clip.mp4", "-o", "b.mp4", "--bitrate", "80k",
-                        "--encoder-preset", "slow", "--no-sound", "--no-guided", *TINY)  # fmt: skip
+                        "--encoder-preset", "slow", "--no-sound", *TINY)  # fmt: skip
     assert code == 0, err
 
 

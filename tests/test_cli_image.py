@@ -15,7 +15,7 @@ from vmatte.matting.still import StillMatter
 
 __all__ = ["call", "user"]
 
-FAST = (*TINY, "--no-guided", "--no-decontaminate")
+FAST = (*TINY, "--refine=off", "--no-decontaminate")
 
 
 def picture(path: Path, level: int = 255, size: tuple[int, int] = (64, 48)) -> Path:
@@ -94,6 +94,36 @@ def test_folders_and_the_cache(user: User, call: Call, folder: Path,
     (user.here / "mattes/2.png").unlink()
     *_, summary = lines(call(*words, "--skip-existing")[2])
     assert (summary["skipped"], summary["cached"]) == (2, 1)
+
+
+def test_what_is_certain(user: User, call: Call, folder: Path) -> None:
+    """Boxes in shares fit every picture; what fits only one is the others' failure."""
+    picture(folder / "wide.png", size=(96, 48))
+    words = ("image", "in", "-o", "cut", "--overwrite", "--cache", *FAST)
+    assert call(*words, "--keep=0,0,0.25,1", "--drop=0.75,0,0.25,1")[0] == 0
+    for name, width in (("2.png", 64), ("wide.png", 96)):
+        got = alpha(user.here / "cut" / name)
+        assert got[:, : width // 4].min() == 255 and got[:, -width // 4 :].max() == 0
+        assert got[:, width * 5 // 16 : width * 7 // 16].max() < 9
+    trimap = np.full((48, 64), 128, np.uint8)
+    trimap[:24] = 255
+    Image.fromarray(trimap).save("t.png")
+    code, _, err = call(*words, "--trimap=t.png", "--fill-holes")
+    assert code == 1 and "3 done" in err and "1 failed" in err
+    assert "in/wide.png: t.png: is 64x48, but the frame is 96x48" in err
+    assert alpha(user.here / "cut/2.png")[:24].min() == 255
+    # The same name, another trimap: not what is kept.
+    Image.fromarray(255 - trimap).save("t.png")
+    assert call(*words, "--trimap=t.png", "--fill-holes")[0] == 1
+    assert alpha(user.here / "cut/2.png")[:24].max() == 0
+    # A plate of another room.
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    Image.fromarray(noise).save("room.png")
+    gray = np.full((48, 64, 3), 80, np.uint8)
+    gray[:, 32:] = 255
+    Image.fromarray(gray).save("gray.png")
+    code, _, err = call("image", "gray.png", "-o", "x.png", "--plate=room.png", *FAST)
+    assert code == 1 and "gray.png: room.png: the picture's background does not look" in err
 
 
 def test_a_bad_file_is_reported_and_the_others_go_on(user: User, call: Call, folder: Path) -> None:

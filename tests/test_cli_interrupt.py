@@ -139,7 +139,7 @@ def test_a_read_that_hangs_does_not_hold_it(user: User) -> None:
 
 def test_the_second_stops_at_once_and_leaves_nothing(user: User) -> None:
     """Slow to encode: after the first, much is still to be written."""
-    with running(user, *SLOW, "--no-guided", size=(1280, 720)) as run:
+    with running(user, *SLOW, "--refine=off", size=(1280, 720)) as run:
         run.wait_for_frames(2)
         run.process.send_signal(signal.SIGINT)
         time.sleep(0.05)

@@ -21,7 +21,7 @@ from vmatte.refine import RefineOptions, refine
 SIZE = (131, 73)
 EVERY = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv420p10le", "yuv444p12le",
          "yuv422p16le", "gray", "gray10le", "gbrp", "gbrp10le", "rgb24", "bgr24"]  # fmt: skip
-PLAIN = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)
+PLAIN = RefineOptions(method="off", levels=(0, 1), decontaminate=False)
 
 
 def noise(format: str, seed: int = 0, size: tuple[int, int] = SIZE, **more: Any) -> Frame:

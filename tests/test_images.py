@@ -29,7 +29,7 @@ from vmatte.refine import RefineOptions
 from vmatte.testing import FunctionMatter
 
 ORIENTATION = 0x0112
-PLAIN = RefineOptions(guided=False, decontaminate=False, levels=(0.0, 1.0))
+PLAIN = RefineOptions(method="off", decontaminate=False, levels=(0.0, 1.0))
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 

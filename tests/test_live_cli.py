@@ -10,6 +10,7 @@ from fractions import Fraction
 from importlib import util
 
 import av
+import cv2
 import numpy as np
 import pytest
 from live_sources import until
@@ -77,6 +78,24 @@ def test_a_signal_ends_it_with_a_whole_recording(user: User, number: int) -> Non
     assert np.all(np.diff(times) > 0) and 0.8 < times[-1] < 20
     assert {"frames", "model"} - set(summary) == {"frames", "model"}  # Live has its own words.
     assert summary["engine"]["model"] == "tiny"  # type: ignore[index]
+
+
+@posix
+def test_what_is_certain_holds_live(user: User) -> None:
+    cv2.imwrite(str(user.here / "s.png"), np.full((96, 160), 128, np.uint8))
+    boxes = ("--keep", "0,0,0.25,1", "--drop", "120,0,40,96", "--scribbles", "s.png")
+    run = Running(user, SOURCE, "-o", "alpha=matte.mkv", *boxes, "--refine", "off")
+    try:
+        run.until(event="status", state="live")
+        run.stop()
+    finally:
+        run.kill()
+    with av.open(str(user.here / "matte.mkv")) as file:
+        *_, last = file.decode(video=0)
+    # Reduced and enlarged by the video's own rounding alone.
+    alpha = last.to_ndarray(format="gray")
+    assert alpha[:, :40].min() > 250 and alpha[:, 120:].max() < 5
+    assert alpha[:, 50:110].std() > 5
 
 
 @posix
@@ -213,6 +232,9 @@ def test_a_signal_while_the_source_is_awaited(user: User) -> None:
         ([SOURCE, "-o", "clip.mp4"], "OutputExistsError", "--overwrite"),
         (["clip.mp4", "-o", "clip.mp4", "--overwrite"], "OptionError", "is the input"),
         ([SOURCE, "-o", "x.mp4", "-o", "window:", "-o", "window:b"], "OptionError", "windows"),
+        ([SOURCE, "-o", "null:", "--keep", "150,0,50,9"], "OptionError", "frame is 160x96"),
+        ([SOURCE, "-o", "null:", "--plate", "no.png"], "InputNotFoundError", "no.png"),
+        ([SOURCE, "-o", "null:", "--refine", "closed-form"], "OptionError", "for stills"),
         ([SOURCE, "-o", "null:", "--model", "none"], "UnknownModelError", "none"),
     ],
     ids=lambda v: "_".join(v) if isinstance(v, list) else "",

@@ -18,6 +18,7 @@ from vmatte.frames import from_array
 from vmatte.live import Captured, Feed
 from vmatte.live.conform import blank, conform, mirrored
 from vmatte.pixels import FORMATS
+from vmatte.sources import PacedSource, SyntheticSource
 
 Make = Callable[..., Feed]
 
@@ -243,6 +244,20 @@ def test_a_played_file_that_pauses_is_not_lost(make: Make) -> None:
     clock.time += 3
     feed.poll()
     assert feed.state == "lost"
+
+
+@pytest.mark.parametrize("end", [Feed.close, Feed.release])
+def test_a_played_file_that_pauses_is_let_go(make: Make, end: Callable[[Feed], None]) -> None:
+    source = PacedSource(lambda start: SyntheticSource(width=64, height=48, start=start))
+    feed = make(source)
+    feed.open()
+    taken(feed)
+    source.pause()
+    time.sleep(0.1)  # Until its thread waits for the next frame, and would for ever.
+    (thread,) = (t for t in threading.enumerate() if t.name == "vmatte-feed")
+    end(feed)
+    thread.join(2)
+    assert not thread.is_alive()
 
 
 def test_let_go_and_taken_again(make: Make) -> None:

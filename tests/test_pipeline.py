@@ -40,7 +40,7 @@ def test_every_matte_lands_on_its_own_frame() -> None:
     matte, over = MemorySink(), MemorySink()
     outputs = [opened(matte), opened(over, Composite(parse_background("black")))]  # type: ignore[arg-type]
     source, matter = ListSource(INFO, frames(120)), Counting()
-    options = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)
+    options = RefineOptions(method="off", levels=(0, 1), decontaminate=False)
     stats = Pipeline(source, matter, outputs, options=options, workers=4).run()
     assert (stats.frames, stats.dropped, stats.skipped, stats.interrupted) == (120, 0, 0, False)
     # Several outputs, one inference.

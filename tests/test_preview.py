@@ -29,6 +29,7 @@ from vmatte.preview.views import make_view
 from vmatte.refine import RefineOptions, refine
 from vmatte.sinks.window import WindowSink, fitted
 from vmatte.sources import PacedSource, SyntheticSource, open_source
+from vmatte.steer import Box, SteerOptions
 from vmatte.testing import FunctionMatter, MemorySink
 
 GREEN = (0, 177, 64)
@@ -84,7 +85,7 @@ def _matted(native: str, size: tuple[int, int] = (320, 180)) -> tuple[StreamInfo
     rgb = frame.rgb(size)
     alpha = np.zeros(rgb.shape[:2], np.float32)
     alpha[:, size[0] // 2 :] = 1
-    return source.info, frame, refine(frame, rgb, Matte(alpha), RefineOptions(guided=False))
+    return source.info, frame, refine(frame, rgb, Matte(alpha), RefineOptions(method="off"))
 
 
 @pytest.mark.parametrize("native", ["yuv420p", "yuv422p10le", "rgb24", "gray", "gbrp"])
@@ -424,13 +425,16 @@ def test_another_model(start: Callable[..., Run], monkeypatch: pytest.MonkeyPatc
             closed.append(self.engine.model)
 
     monkeypatch.setattr("vmatte.preview.player.load_matter", lambda name, options: Named(name))
-    run = start(models=("function", "second", "third"))
+    steer = SteerOptions(drop=(Box(0, 0, 0.25, 1),))
+    run = start(models=("function", "second", "third"), steer=steer)
     for name in ("second", "third"):
         run.player.key(ord("n"))
         _until(lambda name=name: run.told(name) and not run.told("loading"))
         engine = run.pipeline.snapshot().engine
         assert engine is not None and engine.model == name
     _until(lambda: not run.left(GREEN))
+    # What the user is certain of holds for every model.
+    _until(lambda: np.abs(run.shown()[40:, :20].mean((0, 1)) - GREEN).max() < 6)
     assert closed == ["second"]
     run.end()
     assert closed == ["second", "third"]

@@ -18,7 +18,7 @@ from vmatte.matting import Matte
 from vmatte.refine import RefineOptions, refine
 
 Array = NDArray[np.float32]
-PLAIN = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)
+PLAIN = RefineOptions(method="off", levels=(0, 1), decontaminate=False)
 GUIDED = RefineOptions(levels=(0, 1), decontaminate=False)
 
 
@@ -158,7 +158,7 @@ def half_plane(edge: float, size: tuple[int, int] = (200, 60)) -> Array:
 def shaped(**options: Any) -> Array:
     alpha = half_plane(100)
     rgb = np.zeros((*alpha.shape, 3), np.uint8)
-    chosen = RefineOptions(guided=False, levels=(0, 1), decontaminate=False, **options)
+    chosen = RefineOptions(method="off", levels=(0, 1), decontaminate=False, **options)
     row: Array = refine(native(rgb), rgb, Matte(alpha), chosen).values()[30]
     return row
 
@@ -240,7 +240,7 @@ def test_decontamination_is_exact_where_opaque(format: str) -> None:
     rgb = np.where(truth[:, :, None] > 0.5, rgb, (rgb // 3 + np.uint8(20)))
     frame = native(rgb)
     frame = frame if format == "yuv420p" else frame.convert(format)
-    full = refine(frame, rgb, Matte(truth), RefineOptions(guided=False))
+    full = refine(frame, rgb, Matte(truth), RefineOptions(method="off"))
     assert len(full.residual) == (1 if format == "gray" else 3)
     behind = tuple(np.zeros_like(p) for p in frame.planes)
     opaque = cv2.erode((full.values() == 1).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -39,7 +39,7 @@ def full(options: SteerOptions, *, still: bool = True, size: tuple[int, int] = S
     frame = from_array(noise(size), "rgb24", time_base=Fraction(1, 25))
     rgb = frame.rgb(WORKING)
     matte, _ = matter.step(rgb, matter.start(*WORKING))
-    plain = RefineOptions(guided=False, levels=(0, 1), decontaminate=False)
+    plain = RefineOptions(method="off", levels=(0, 1), decontaminate=False)
     return refine(frame, rgb, matte, plain).values()
 
 

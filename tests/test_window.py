@@ -121,11 +121,12 @@ def test_an_hour_at_the_window(user: User, screen: str) -> None:
     """Views, size, divider, picture, recording, full screen, and the button that closes it."""
     hands = Screen(screen)
     make_video(user.here / "long.mp4", times=range(100), size=(640, 360))
-    with _preview(user, screen, "long.mp4", "--view", "alpha") as process:
+    with _preview(user, screen, "long.mp4", "--view", "alpha", "--keep=0,0.5,1,0.2") as process:
         window = hands.window()
         _until(lambda: hands.geometry(window)[2:] == (640, 360))
         top = lambda: hands.shot(window)[:250]  # noqa: E731
         _until(lambda: _gray(top()) and top().std() > 20)
+        assert hands.shot(window)[185:245].min() > 250, "the box that is kept"
         hands.do("windowfocus", "--sync", window)
         hands.do("key", "1")
         _until(lambda: not _gray(top()))

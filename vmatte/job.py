@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vmatte.allocator import keep_pictures_apart
+from vmatte.closed_form import expect_pymatting
 from vmatte.composite import (
     AlphaOutput,
     Background,
@@ -25,7 +26,7 @@ from vmatte.refine import RefineOptions
 from vmatte.sinks import LIVE, Encoding, open_sink
 from vmatte.sources import FrameSource, open_source
 from vmatte.stats import RunStats
-from vmatte.steer import SteerOptions, steered
+from vmatte.steer import SteerOptions, load_steered
 
 KINDS = ("composite", "alpha", "foreground")
 """What an output can show; named before '=' in an output's name."""
@@ -77,6 +78,16 @@ def matte(
         )
     elif (options.start, options.end, options.rate, options.salvage) != (None, None, None, False):
         raise OptionError("start, end, rate and salvage are those of open_source; give them there")
+    if options.refine.method == "closed-form":
+        try:
+            if not source.info.still:
+                raise OptionError(
+                    "--refine closed-form is for stills, and would make a video flicker; use fast"
+                )
+            expect_pymatting()
+        except OptionError:
+            source.close()
+            raise
     # Now, and not when the pipeline begins: pictures fit into the gaps that loading a model leaves.
     keep_pictures_apart(source.info.width * source.info.height)
     opened: list[Output] = []
@@ -88,9 +99,13 @@ def matte(
             # Remembered before it is opened: an interrupt may come between any two steps.
             opened.append(_output(name, options, still=source.info.still))
             opened[-1].open(source.info)
-        matter = load_matter(options.model, options.matter, fetching)
         info = source.info
-        matter = steered(matter, options.steer, info.width, info.height, still=info.still)
+        matter = load_steered(
+            lambda: load_matter(options.model, options.matter, fetching),
+            options.steer,
+            info.size,
+            still=info.still,
+        )
         pipeline = Pipeline(source, matter, opened, options=options.refine, progress=progress)
         if started is not None:
             started(pipeline)

@@ -7,12 +7,13 @@ is a copy.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vmatte.closed_form import solve
 from vmatte.decontaminate import estimate_foreground
 from vmatte.errors import OptionError
 from vmatte.frames import Frame
@@ -22,21 +23,24 @@ from vmatte.pixels import Plane
 from vmatte.steer.key import KeyOptions, pull, subject
 from vmatte.steer.known import certainty, impose, impose_exactly
 
+Method = Literal["fast", "closed-form", "off"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineOptions:
     """How a matte is brought to full size.
 
-    guided: follow the edges of the luma plane. decontaminate: remove the old background's colour
-    from half-transparent pixels. levels: alpha at or below the first is background, at or above the
-    second foreground, stretched between. threshold: make the matte hard at this alpha.
+    method: fast follows the edges of the luma plane; off enlarges; closed-form, for stills, solves
+    what fast leaves in doubt (vmatte.closed_form). decontaminate: remove the old background's
+    colour from half-transparent pixels. levels: alpha at or below the first is background, at or
+    above the second foreground, stretched between. threshold: make the matte hard at this alpha.
     feather: blur of the matte's edge; grow: widen (or, negative, shrink) the matte; both in pixels
     of the frame. radius: of the guided filter, in working-size pixels; epsilon: variance of luma
-    (in 0..1) below which it smooths, times the enlargement (He and Sun, Fast Guided Filter,
-    arXiv 1505.00996). key: the screen behind the subject, see vmatte.steer.key.
+    (in 0..1) below which it smooths, times the enlargement (He and Sun, Fast Guided Filter, arXiv
+    1505.00996). key: the screen behind the subject, see vmatte.steer.key.
     """
 
-    guided: bool = True
+    method: Method = "fast"
     decontaminate: bool = True
     levels: tuple[float, float] = (0.02, 0.98)
     threshold: float | None = None
@@ -47,7 +51,14 @@ class RefineOptions:
     key: KeyOptions | None = None
 
     def __post_init__(self) -> None:
-        """Raise OptionError on values out of range."""
+        """Raise OptionError on values out of range, or that exclude each other."""
+        if self.method not in get_args(Method):
+            expected = ", ".join(get_args(Method))
+            raise OptionError(f"refine is {self.method!r}; expected one of {expected}")
+        if self.method == "closed-form" and (self.threshold is not None or self.key is not None):
+            raise OptionError(
+                "closed-form solves a soft edge; a threshold and a key make another: leave one out"
+            )
         low, high = self.levels
         if not 0 <= low < high <= 1:
             raise OptionError(f"levels are {low},{high}; expected 0 <= low < high <= 1")
@@ -79,7 +90,7 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     if not regions and keyed is None:
         return FullMatte(size, (), solid)
     # A key is exact: where it is as large as the frame, a filter could only blur it.
-    guided = options.guided and options.threshold is None and (keyed is None or scale > 1)
+    guided = options.method != "off" and options.threshold is None and (keyed is None or scale > 1)
     picture = None
     if keyed is not None:
         picture = keyed.picture
@@ -100,6 +111,8 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
         known = matte.known
         edges = [Edge(e.region, impose_exactly(e.alpha, known[e.region.slices])) for e in edges]
     refined = FullMatte(size, tuple(edges), solid)
+    if options.method == "closed-form":
+        refined = _retiled(refined, solve(frame.rgb(size), refined.values(), matte, scale))
     if options.grow or options.feather:
         refined = _shape(refined, options)
     if options.decontaminate and keyed is not None:
@@ -264,6 +277,12 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
             part[part < 1 / 512] = 0
             part[part > 1 - 1 / 512] = 1
         shaped[run.slices] = part[run.y0 - y : run.y1 - y, run.x0 - x : run.x1 - x]
+    return _retiled(matte, shaped)
+
+
+def _retiled(matte: FullMatte, shaped: Map) -> FullMatte:
+    """Return ``matte`` with alpha as in the plane ``shaped``."""
+    width, height = matte.size
     rows, cols = np.arange(0, height, TILE), np.arange(0, width, TILE)
     is_solid = _by_tile(np.minimum, shaped, rows, cols) >= 1
     is_edge = (_by_tile(np.maximum, shaped, rows, cols) > 0) & ~is_solid

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from vmatte.cli.options import engine_options, look_options, matter_options, refine_options
+from vmatte.cli.options import (
+    engine_options,
+    look_options,
+    matter_options,
+    refine_options,
+    steer_options,
+    steering,
+)
 from vmatte.cli.report import interruptible
 from vmatte.cli.values import Room
 from vmatte.errors import OptionError, mask
@@ -56,6 +63,7 @@ Examples:
     help="A file, a folder, or - for standard output; alpha=... and foreground=... as with run.",
 )
 @look_options
+@steer_options
 @click.option(
     "--crop", type=Room(), help="Cut to the subject, with so many pixels, or per cent, around it."
 )
@@ -127,6 +135,7 @@ def command(
         background=background,
         fit=fit,
         refine=refine_options(rest),
+        steer=steering(rest),
         crop=crop,
         id_photo=None if id_photo is None else find_spec(id_photo),
         quality=quality,

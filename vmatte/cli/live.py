@@ -14,9 +14,11 @@ from vmatte.cli.options import (
     encoding_options,
     engine_options,
     group,
+    live_steer_options,
     look_options,
     matter_options,
     refine_options,
+    steering,
 )
 from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import PATIENCE, Reporter, interruptible
@@ -30,6 +32,7 @@ from vmatte.pipeline import Output
 from vmatte.registry import ensure_model, load_registry
 from vmatte.sinks import Encoding, open_sink
 from vmatte.sources import open_live
+from vmatte.steer import SteerOptions, load_steered
 
 _LIVE = LiveOptions()
 
@@ -92,6 +95,7 @@ _behaviour = group(
     "repeatable.",
 )
 @look_options
+@live_steer_options
 @_behaviour
 @capture_options
 @engine_options
@@ -115,13 +119,13 @@ def command(
     The newest frame is shown; where there is none, or no matte, the background alone.
     """
     matter, refine, files = matter_options(rest), refine_options(rest), encoding(rest)
-    source = capture(rest)
+    source, steer = capture(rest), steering(rest)
     check_names(input, outputs, background)
     feed = Feed(lambda: open_live(input, source), lost=source.timeout, name=input)
     reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)
     notes: list[str] = []
     others, followers, windows = _outputs(outputs, background, fit, files, overwrite, notes)
-    window = _Window(windows, background, fit, matter, followers) if windows else None
+    window = _Window(windows, background, fit, matter, steer, followers) if windows else None
 
     with reporter, interruptible(PATIENCE) as stop:
         with Reporter(as_json=as_json, quiet=quiet) as fetching:
@@ -134,7 +138,7 @@ def command(
 
         pipeline = LivePipeline(
             feed,
-            lambda: load_matter(model, matter),
+            lambda: load_steered(lambda: load_matter(model, matter), steer, feed.info.size),
             others if window is None else [*others, window.player.output],
             options=LiveOptions(**rest),
             refine=refine,
@@ -192,6 +196,7 @@ class _Window:
         background: str,
         fit: Fit,
         matter: MatterOptions,
+        steer: SteerOptions,
         followers: list[Output],
     ) -> None:
         from vmatte.preview import Player, PlayerOptions, cycle_of
@@ -200,7 +205,7 @@ class _Window:
         expect_screen(names[0])
         self.sink = WindowSink(names[0].partition(":")[2])
         options = PlayerOptions(
-            backgrounds=cycle_of(background, alone=False), fit=fit, matter=matter
+            backgrounds=cycle_of(background, alone=False), fit=fit, matter=matter, steer=steer
         )
         self.player = Player(self.sink, options, followers=followers)
 

@@ -11,7 +11,7 @@ from vmatte.cli.values import Bitrate, BoxType, Key, Levels, Rate, Size
 from vmatte.composite import Fit
 from vmatte.job import JobOptions
 from vmatte.matting import MatterOptions, Stabilise
-from vmatte.refine import RefineOptions
+from vmatte.refine import Method, RefineOptions
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
 from vmatte.sinks.codecs import CODECS, Encoding
 from vmatte.sources.live import LiveInput, Transport
@@ -131,10 +131,12 @@ look_options = group(
         help="How a background picture fills the frame.",
     ),
     click.option(
-        "--guided/--no-guided",
-        default=_REFINE.guided,
+        "--refine",
+        "method",
+        type=click.Choice(get_args(Method)),
+        default=_REFINE.method,
         show_default=True,
-        help="Follow the picture's own edges when the matte is enlarged.",
+        help="How the matte is enlarged: along edges; solved (stills only, slow); plainly.",
     ),
     click.option(
         "--decontaminate/--no-decontaminate",
@@ -178,7 +180,7 @@ look_options = group(
 
 def refine_options(given: dict[str, Any]) -> RefineOptions:
     """Take what ``look_options`` added, less background and fit, out of a command's arguments."""
-    names = ("guided", "decontaminate", "levels", "threshold", "feather", "grow", "key")
+    names = ("method", "decontaminate", "levels", "threshold", "feather", "grow", "key")
     return RefineOptions(**{n: given.pop(n) for n in names})
 
 
@@ -186,7 +188,9 @@ def _image(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
-steer_options = group(
+_trimap = _image("--trimap", "The same, of the first frame; it follows the motion of a video.")
+
+live_steer_options = group(
     click.option(
         "--keep",
         type=BoxType(),
@@ -197,7 +201,6 @@ steer_options = group(
         "--drop", type=BoxType(), multiple=True, help="A box that is background; repeatable."
     ),
     _image("--scribbles", "Image: white is subject, black is background, the rest is open."),
-    _image("--trimap", "The same, of the first frame; it follows the motion of a video."),
     _image("--plate", "Picture of the room without the subject, from the same fixed camera."),
     click.option("--fill-holes", is_flag=True, help="A matte has no holes."),
     click.option(
@@ -215,12 +218,16 @@ steer_options = group(
         help="Keep only one connected part: the largest, or the one nearest the centre.",
     ),
 )
+"""What the user knows of the subject, where no frame is the first; see ``steering``."""
+
+steer_options = group(live_steer_options, _trimap)
 """What the user knows of the subject; ``steering`` takes what it gives."""
 
 
 def steering(given: dict[str, Any]) -> SteerOptions:
-    """Take what ``steer_options`` added out of a command's arguments."""
-    return SteerOptions(**{f.name: given.pop(f.name) for f in fields(SteerOptions)})
+    """Take what ``steer_options``, or those of live runs, added out of a command's arguments."""
+    names = [f.name for f in fields(SteerOptions) if f.name in given]
+    return SteerOptions(**{n: given.pop(n) for n in names})
 
 
 encoding_options = group(

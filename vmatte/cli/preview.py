@@ -10,9 +10,11 @@ from vmatte.cli.options import (
     capture,
     capture_options,
     engine_options,
+    live_steer_options,
     look_options,
     matter_options,
     refine_options,
+    steering,
 )
 from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import PATIENCE, interruptible
@@ -23,6 +25,7 @@ from vmatte.matting import Matter, load_matter
 from vmatte.preview import VIEWS, Player, PlayerOptions, View, cycle_of, watch
 from vmatte.sinks.window import WindowSink, expect_screen
 from vmatte.sources import open_live
+from vmatte.steer import load_steered
 
 _PLAYER = PlayerOptions()
 
@@ -39,6 +42,7 @@ In the window: h for help, 1 to 5 for the views, b for the background, q to quit
 @click.command("preview", cls=LivePresetCommand, epilog=_EXAMPLES)
 @click.argument("input")
 @look_options
+@live_steer_options
 @click.option(
     "--view",
     type=click.Choice(VIEWS),
@@ -72,6 +76,7 @@ def command(
     Keys change the view, the background, the model and more: press h for a list.
     """
     matter, refine, source = matter_options(rest), refine_options(rest), capture(rest)
+    steer = steering(rest)
     window = WindowSink(f"vmatte {mask(input)}")
     expect_screen("vmatte preview")
     player = Player(
@@ -82,6 +87,7 @@ def command(
             fit=fit,
             freeze=True,
             matter=matter,
+            steer=steer,
             folder=folder,
         ),
     )
@@ -89,9 +95,10 @@ def command(
     def load() -> Matter[Any]:
         return load_matter(model, matter, lambda done, _: player.say(f"fetching: {done >> 20} MB"))
 
+    feed = Feed(lambda: open_live(input, source), lost=source.timeout, name=input)
     pipeline = LivePipeline(
-        Feed(lambda: open_live(input, source), lost=source.timeout, name=input),
-        load,
+        feed,
+        lambda: load_steered(load, steer, feed.info.size),
         [player.output],
         options=LiveOptions(mirror=mirror),
         refine=refine,

@@ -22,7 +22,7 @@ from vmatte.metrics import Alpha, Means, Scores, mean_of
 from vmatte.refine import RefineOptions, refine
 from vmatte.sources import FrameSource, open_source
 
-RAW = RefineOptions(guided=False, decontaminate=False, levels=(0.0, 1.0))
+RAW = RefineOptions(method="off", decontaminate=False, levels=(0.0, 1.0))
 """No refinement: the model's own matte, enlarged bilinearly."""
 
 Progress = Callable[[Clip, int], None]
@@ -88,7 +88,7 @@ def evaluate(
             return _matte(matter, source, options, coloured)
 
         scores.append(_score(clip, predict, limit, progress))
-    refined = options.guided
+    refined = options.method != "off"
     return Evaluation(clips=tuple(scores), engine=matter.engine, refined=refined)
 
 

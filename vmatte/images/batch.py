@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vmatte
-from vmatte.errors import OutputExistsError, VmatteError, writing
+from vmatte.closed_form import expect_pymatting
+from vmatte.errors import InputError, OutputExistsError, VmatteError, writing
 from vmatte.images.cache import Cache
 from vmatte.images.cut import ImageOptions, infer, read_bytes, show
 from vmatte.images.files import Target, Task
@@ -26,6 +27,7 @@ from vmatte.job import compositor_of
 from vmatte.matting import Engine, Matte, Matter, build_matter, expect_licence
 from vmatte.registry import Progress, ensure_model, load_registry
 from vmatte.sinks.file import commit, temporary_for
+from vmatte.steer import steered
 
 _KEY = 1
 """Changes when the same picture and options give another result than before."""
@@ -65,6 +67,7 @@ class _Read:
     keys: tuple[str, ...]
     picture: Picture
     rgb: NDArray[np.uint8]
+    matter: Matter[Any]
 
 
 class Batch:
@@ -91,6 +94,8 @@ class Batch:
         self._record = registry.get(options.model or registry.default)
         expect_licence(self._record, options.matter)
         self._fetching = fetching
+        if options.refine.method == "closed-form":
+            expect_pymatting()
         # Told once, not for every picture.
         compositor_of("composite", options.background, options.fit)
         self._matter: Matter[Any] | None = None
@@ -142,8 +147,12 @@ class Batch:
                 # In order: whoever waits for a result is not overtaken by it.
                 writing.append(_done(read))
             else:
-                matte = infer(self._load(), read.rgb)
-                writing.append(pool.submit(self._finish, read, matte))
+                try:
+                    matte = infer(read.matter, read.rgb)
+                except InputError as e:  # of the picture, beside its plate
+                    writing.append(_done(_failed(read.task, e)))
+                else:
+                    writing.append(pool.submit(self._finish, read, matte))
             while len(writing) > ahead:
                 yield writing.popleft().result()
 
@@ -175,8 +184,13 @@ class Batch:
             return found
         keys, picture = found
         # A model that cannot be loaded is no fault of the picture: it ends the whole batch.
-        size = self._load().working_size(picture.frame.width, picture.frame.height)
-        return _Read(task, keys, picture, picture.rgb(size))
+        matter, size = self._load(), (picture.frame.width, picture.frame.height)
+        rgb = picture.rgb(matter.working_size(*size))
+        try:
+            told = steered(matter, self._options.steer, *size, still=True)
+        except VmatteError as e:
+            return _failed(task, e)
+        return _Read(task, keys, picture, rgb, told)
 
     def _find(self, task: Task) -> tuple[tuple[str, ...], Picture] | Result:
         """Return the picture, or what became of it where nothing is left to do."""
@@ -247,6 +261,9 @@ class Batch:
         background = Path(self._options.background)
         if os.path.isfile(background):  # noqa: PTH113 - a colour's name may be no path at all
             options["background"] = hashlib.sha256(read_bytes(background)).hexdigest()
+        for name in ("scribbles", "trimap", "plate"):
+            if (path := options["steer"][name]) is not None:
+                options["steer"][name] = hashlib.sha256(read_bytes(path)).hexdigest()
         return json.dumps(
             [_KEY, vmatte.__version__, self._record.sha256, dict(self._record.params), options],
             sort_keys=True,

@@ -19,6 +19,7 @@ from vmatte.images.picture import Picture, Tags, from_pixels, read_picture
 from vmatte.job import compositor_of
 from vmatte.matting import Matte, Matter, MatterOptions, load_matter
 from vmatte.refine import RefineOptions, refine
+from vmatte.steer import SteerOptions, steered
 
 SEEN = 0.3
 """Alpha from which a pixel belongs to what --crop keeps."""
@@ -50,6 +51,7 @@ class ImageOptions:
     background: str = "transparent"
     fit: Fit = "cover"
     refine: RefineOptions = field(default_factory=RefineOptions)
+    steer: SteerOptions = field(default_factory=SteerOptions)
     crop: Margin | None = None
     id_photo: Spec | None = None
     quality: int = 92
@@ -124,8 +126,10 @@ def cut_out(
     own = matter is None
     matter = matter or load_matter(options.model, options.matter)
     try:
-        rgb = opened.rgb(matter.working_size(opened.frame.width, opened.frame.height))
-        (shown,) = show(opened, rgb, infer(matter, rgb), ("composite",), options)
+        size = (opened.frame.width, opened.frame.height)
+        rgb = opened.rgb(matter.working_size(*size))
+        told = steered(matter, options.steer, *size, still=True)
+        (shown,) = show(opened, rgb, infer(told, rgb), ("composite",), options)
     finally:
         if own:
             matter.close()

@@ -251,6 +251,9 @@ class Feed:
     def _abandon(self, connection: Connection) -> None:
         self._connection = None
         self._abandoned.append(connection)
+        # Who reads a file that stands still waits for it to go on, and would for ever.
+        if connection.stands and (source := connection.source) is not None:
+            source.close()
         self._box.clear()
 
     def _lose(self, connection: Connection, why: str) -> None:

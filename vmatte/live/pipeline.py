@@ -62,6 +62,8 @@ class LivePipeline:
         """
         if not outputs:
             raise OptionError("a live run without an output has nothing to do; give one or more")
+        if refine is not None and refine.method == "closed-form":
+            raise OptionError("--refine closed-form is for stills; live, use fast or off")
         self.feed = feed
         self.options = options or LiveOptions()
         self._loaded = hasattr(matter, "step")

@@ -19,12 +19,13 @@ class Matte:
     alpha: [h, w] float32 in 0..1. foreground: [h, w, 3] float32 RGB in 0..1, the subject's own
     colour without the old background, or None where the model does not estimate it. known: what
     the user is certain of, at the frame's own size: [H, W] uint8, 255 subject, 0 background, 128
-    neither (vmatte.steer).
+    neither (vmatte.steer). whole: ``known`` is a trimap: nothing but its 128 is open.
     """
 
     alpha: NDArray[np.float32]
     foreground: NDArray[np.float32] | None = None
     known: NDArray[np.uint8] | None = None
+    whole: bool = False
 
     def __repr__(self) -> str:
         h, w = self.alpha.shape

@@ -22,6 +22,7 @@ from vmatte.registry import find_model, load_registry
 from vmatte.sinks import FileSink, ImagesSink
 from vmatte.sinks.window import WindowSink
 from vmatte.sources.paced import PacedSource
+from vmatte.steer import SteerOptions, load_steered
 
 _JUMP = 5.0
 """Seconds that an arrow key seeks by."""
@@ -60,7 +61,8 @@ class PlayerOptions:
     """What a window begins with.
 
     backgrounds: what the background key goes through, beginning with the first. freeze: a pause
-    holds the last picture in the window, and not the slate. models: names that the model key goes
+    holds the last picture in the window, and not the slate. matter, steer: of models that the model
+    key loads. models: names that the model key goes
     through; by default those on this machine. folder: where pictures and recordings go.
     """
 
@@ -69,6 +71,7 @@ class PlayerOptions:
     fit: Fit = "cover"
     freeze: bool = False
     matter: MatterOptions = field(default_factory=MatterOptions)
+    steer: SteerOptions = field(default_factory=SteerOptions)
     models: Sequence[str] | None = None
     folder: Path = Path()
 
@@ -113,7 +116,6 @@ class Player:
         # A daemon: loading a model must not keep the process alive.
         self._hands = threading.Thread(target=self._work, name="vmatte-player", daemon=True)
         self._stale = False
-        self._standing: PacedSource | None = None
         self._seen: tuple[StreamInfo, Seen] | None = None
         self._still: tuple[object, Compositor] | None = None
         self._recording: Output | None = None
@@ -133,9 +135,6 @@ class Player:
     def close(self) -> None:
         """End what is under way, once the run has ended; what hangs is left to itself."""
         self._deeds.stop()
-        if self._standing is not None:
-            # Whoever reads a file that stands still waits for it to go on.
-            self._standing.close()
         if self._hands.is_alive():
             self._hands.join(_PATIENCE)
             if self._hands.is_alive():
@@ -318,7 +317,9 @@ class Player:
             return
         name = names[(names.index(now) + 1) % len(names)] if now in names else names[0]
         self.say(f"loading {name} ...")
-        matter = load_matter(name, self._options())
+        matter = load_steered(
+            lambda: load_matter(name, self._options()), self.options.steer, pipeline.feed.info.size
+        )
         try:
             before = pipeline.replace_matter(matter)
         except BaseException:
@@ -405,7 +406,6 @@ class Player:
         if self.options.freeze and source is not None:
             # No slate: there is nobody else, and nothing to hide.
             (source.pause if self._paused else source.resume)()
-            self._standing = source if self._paused else None
         elif self._paused:
             self._window.freeze(self.options.freeze)
             self._run().pause()

@@ -1,5 +1,6 @@
 """A matter that is told what the user knows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +41,22 @@ def steered(
         known = with_boxes(known, options.keep, options.drop, width, height)
     plate = None if options.plate is None else Plate(options.plate, width, height)
     return SteeredMatter(matter, options, (width, height), known, first, plate)
+
+
+def load_steered(
+    load: Callable[[], Matter[Any]],
+    options: SteerOptions,
+    size: tuple[int, int],
+    *,
+    still: bool = False,
+) -> Matter[Any]:
+    """Return what ``load`` gives, steered; see ``steered``. Nothing stays loaded on an error."""
+    matter = load()
+    try:
+        return steered(matter, options, *size, still=still)
+    except BaseException:
+        matter.close()
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,9 @@ class SteeredMatter(Generic[S]):
             alpha = impose(alpha, state.keep, state.drop)
         if self._known is not None:
             alpha = impose(alpha, *certainty(self._known, *size))
-        return replace(matte, alpha=np.ascontiguousarray(alpha), known=self._known), state
+        whole = self._options.trimap is not None and self._first is None
+        alpha = np.ascontiguousarray(alpha)
+        return replace(matte, alpha=alpha, known=self._known, whole=whole), state
 
     def close(self) -> None:
         """Free the network."""
