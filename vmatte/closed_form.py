@@ -1,6 +1,8 @@
 """Closed-form matting of a still's edge, by pymatting: slow, exact where colours are smooth."""
 
 import threading
+from importlib import import_module
+from importlib.util import find_spec
 
 import cv2
 import numpy as np
@@ -28,8 +30,6 @@ _ONE = threading.Lock()
 
 def expect_pymatting() -> None:
     """Raise OptionError where pymatting is not installed."""
-    from importlib.util import find_spec
-
     if find_spec("pymatting") is None:
         raise OptionError("--refine closed-form needs pymatting: pip install 'vmatte[closed-form]'")
 
@@ -87,6 +87,9 @@ def _trimap(alpha: Map, matte: Matte, scale: float) -> Map:
 def _solved(rgb: NDArray[np.uint8], trimap: Map) -> Map:
     # Imported here: it compiles itself, once on a machine, for a minute.
     from pymatting.alpha.estimate_alpha_cf import estimate_alpha_cf
+
+    # It prints on standard output, where our picture may be, when its first try fails.
+    vars(import_module("pymatting.preconditioner.ichol"))["print"] = lambda *_: None
 
     with _ONE:
         try:
