@@ -35,8 +35,8 @@ def trimap(truth: Any) -> Any:
     """Return what a careful user would draw: ten pixels to both sides of the edge are open."""
     found = np.full(truth.shape, 128, np.uint8)
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))
-    found[cv2.erode(truth, around) >= 1] = 255
-    found[cv2.dilate(truth, around) <= 0] = 0
+    found[cv2.erode(truth, around) >= 0.95] = 255
+    found[cv2.dilate(truth, around) <= 0.05] = 0
     return found
 
 

@@ -92,9 +92,9 @@ def test_what_is_certain_holds_live(user: User) -> None:
         run.kill()
     with av.open(str(user.here / "matte.mkv")) as file:
         *_, last = file.decode(video=0)
-    # Reduced and enlarged by the video's own rounding alone.
+    # Exact, but for what the video's encoder makes of it.
     alpha = last.to_ndarray(format="gray")
-    assert alpha[:, :40].min() > 250 and alpha[:, 120:].max() < 5
+    assert alpha[:, :40].min() > 235 and alpha[:, 120:].max() < 20
     assert alpha[:, 50:110].std() > 5
 
 
