@@ -170,6 +170,26 @@ def test_controls_between_frames(start: Start, tmp_path: Path) -> None:
         pipeline.replace_matter(inverse)
 
 
+def test_a_recording_may_take_longer_to_finish(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmatte.live.pipeline._CLOSING", 0.1)
+
+    class Slow(MemorySink):
+        recording = True
+
+        def close(self, *, early: bool = False) -> None:
+            time.sleep(0.5)
+            super().close()
+
+    sink = Slow()
+    live = start(Room(), FunctionMatter(subject), over(sink))
+    live.until("live")
+    live.pipeline.stop()
+    assert isinstance(live.wait(), LiveStats)
+    assert sink.state == "closed"
+
+
 def test_an_output_that_comes_too_late_is_ended(start: Start) -> None:
     class Late(MemorySink):
         def open(self, info: StreamInfo) -> None:

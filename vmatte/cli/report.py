@@ -18,7 +18,7 @@ _EVERY = 0.5
 
 
 PATIENCE = 8.0
-"""Seconds that a live run takes to end at most. A recording of hours is worth them."""
+"""Seconds that a live run is given to end by itself: a recording of hours is worth them."""
 
 
 _CLEANUP = 5.0

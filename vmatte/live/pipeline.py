@@ -28,8 +28,9 @@ _REPEAT, _REPEAT_IDLE = 0.2, 1.0
 _HANGS = 1.0
 """Seconds without a composite after which the model counts as stalled, unless it is that slow."""
 
-_STOPPING, _FLUSHING = 0.3, 5.0
-"""Seconds that threads may take to end, and files to be finished."""
+_STOPPING, _CLOSING, _WRITING = 0.3, 5.0, 30.0
+"""Seconds that threads may take to end, sinks to be closed, and recordings to be finished: a slow
+encoder has pictures left to do."""
 
 Loading = Callable[[], Matter[Any]]
 
@@ -174,7 +175,7 @@ class LivePipeline:
         if self._stopping:  # Perhaps too late for the run to end it.
             self._leave(composer, lane)
             lane.end()
-            lane.join(_FLUSHING)
+            lane.join(_patience(lane))
             raise OptionError("the live run has ended")
 
     def remove_output(self, output: Output) -> None:
@@ -185,7 +186,7 @@ class LivePipeline:
             raise OptionError(f"{output.sink.name} is not among the outputs at work")
         self._leave(composer, lane)
         lane.end()
-        if not lane.join(_FLUSHING):
+        if not lane.join(_patience(lane)):
             raise hanging(lane)
         if lane.error is not None:
             raise lane.error
@@ -350,12 +351,16 @@ class LivePipeline:
             lane.end(abort=self._failure is not None and not self._tally.rate.count)
         # While files are finished, the source is let go.
         self.feed.close(_STOPPING)
-        end = time.monotonic() + _FLUSHING
+        begun = time.monotonic()
         for lane in self._lanes:
-            if not lane.join(max(0.0, end - time.monotonic())):
+            if not lane.join(max(0.0, begun + _patience(lane) - time.monotonic())):
                 self._failure = self._failure or hanging(lane)
             elif lane.error is not None:
                 self._failure = self._failure or lane.error
             if composed:
                 lane.output.compositor.close()
         self._stages.join(_STOPPING)
+
+
+def _patience(lane: Lane) -> float:
+    return _WRITING if lane.recording else _CLOSING

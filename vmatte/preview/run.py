@@ -6,7 +6,7 @@ from vmatte.live import LivePipeline, LiveStats
 from vmatte.preview.player import Player
 from vmatte.sinks.window import WindowSink
 
-_ENDING = 15.0
+_ENDING = 40.0
 """Seconds that a run may take to end; it takes less by its own limits."""
 
 
