@@ -7,6 +7,7 @@ within a round and their medians reported. Time begins when the model is loaded.
     recipe          a plain script after RVM's published recipe
     ort, openvino   vmatte with RVM at its default working size (longer side 512)
     ort.25, ...     the same at the recipe's ratio, .25
+    own-ort, ...    vmatte with the bundled model at its default size
     replay          vmatte with RVM, its network replaced by recorded answers at the runtime's seam
     replay-alpha    the same with a model of U²-Net's kind: 320x320, alpha alone, so that the
                     foreground colour is estimated by us
@@ -30,7 +31,7 @@ from benchmarks.variants import child
 CLIP = "fb_breakdance_white_1080p.mp4"
 VARIANTS = (
     *("transcode", "replay", "replay-alpha", "recipe"),
-    *("ort.25", "openvino.25", "ort", "openvino"),
+    *("ort.25", "openvino.25", "ort", "openvino", "own-ort", "own-openvino"),
 )
 KEYS = ("fps", "cpu_ms", "wall_ms", "peak_mb")
 GOALS = {
@@ -38,6 +39,9 @@ GOALS = {
     "fps, openvino.25 / recipe": "the same, vmatte on OpenVINO",
     "fps, ort / recipe": "vmatte at its default size",
     "fps, openvino / recipe": "vmatte as it comes: >= 3",
+    "fps, own-openvino / transcode": "the bundled model as it comes: >= .5 at ultrafast",
+    "fps, own-ort / ort": "the bundled model against RVM, both as they come, onnxruntime",
+    "fps, own-openvino / openvino": "the same, OpenVINO",
     "cpu, openvino.25 / recipe": "CPU per frame, both at ratio .25",
     "cpu, replay / transcode": "CPU per frame of all but the network: <= 1.5",
     "cpu, replay-alpha / transcode": "the same, foreground estimated",

@@ -139,11 +139,11 @@ def child(variant: str, source: Path, target: Path, preset: str, shared: Path) -
         return recipe(source, target, preset, model)
     if variant == "replay-alpha":
         return vmatte(source, target, preset, ReplayAlpha(recorded, (320, 320)))
-    runtime = "openvino" if variant.startswith("openvino") else "onnxruntime"
+    runtime = "openvino" if "openvino" in variant else "onnxruntime"
     options = MatterOptions(
         runtime=RuntimeOptions(runtime=runtime), ratio=0.25 if variant.endswith(".25") else None
     )
-    matter = load_matter(RVM, options)
+    matter = load_matter("vmatte" if variant.startswith("own") else RVM, options)
     if variant == "record":
         record(matter, open_source(str(source)), recorded)
         return {}
