@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.common import RVM, arguments, models
 from vmatte.composite import Composite
 from vmatte.composite.background import ColourBackground
+from vmatte.composite.hdr import srgb
 from vmatte.frames import Frame
 from vmatte.matting import Matter, MatterOptions, load_matter
 from vmatte.refine import RefineOptions, refine
@@ -48,7 +49,7 @@ def column(clip: Path, shown: list[int], matter: Matter[Any] | None) -> list[NDA
         for number, frame in enumerate(islice(source, shown[-1] + 1)):
             result: Frame = frame
             if matter is not None:
-                rgb = frame.rgb(matter.working_size(frame.width, frame.height))
+                rgb = srgb(frame, matter.working_size(frame.width, frame.height))
                 if state is None:
                     state = matter.start(rgb.shape[1], rgb.shape[0])
                 matte, state = matter.step(rgb, state)

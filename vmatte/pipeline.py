@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vmatte.allocator import keep_pictures_apart
 from vmatte.composite import Advanced, Compositor
-from vmatte.composite.hdr import tone_curve
+from vmatte.composite.hdr import srgb
 from vmatte.concurrency import Channel, StoppedError
 from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
@@ -228,8 +228,6 @@ class Pipeline:
         """Decode and scale, ahead of inference."""
         items = self._items
         try:
-            colour = self._source.info.colour
-            curve = tone_curve(colour.transfer) if colour.hdr else None
             frames = iter(self._source)
             while True:
                 with self._clock.measure("decode"):
@@ -237,9 +235,7 @@ class Pipeline:
                 if frame is None:
                     break
                 with self._clock.measure("scale"):
-                    rgb = frame.rgb(self._matter.working_size(frame.width, frame.height))
-                    if curve is not None:
-                        rgb = curve[rgb]
+                    rgb = srgb(frame, self._matter.working_size(frame.width, frame.height))
                 items.put((frame, rgb))
             items.close()
         except StoppedError:

@@ -11,14 +11,10 @@ from pathlib import Path
 import platformdirs
 
 from vmatte.errors import OptionError
-from vmatte.sinks.codecs import CODECS
 
 Value = str | bool | int | float | list[str]
 Preset = dict[str, Value]
 """Options by their long names, without the dashes in front."""
-
-ENCODER_PRESETS = frozenset(preset for codec in CODECS.values() for preset in codec.presets)
-"""Encoders' own presets, which --preset takes too: no options can be saved under these names."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -73,8 +69,6 @@ def save_preset(name: str, options: Mapping[str, Value]) -> Path:
         raise OptionError(
             f"a preset cannot be named {name!r}; expected letters, digits, - and _, at most 64"
         )
-    if name in ENCODER_PRESETS:
-        raise OptionError(f"{name!r} is an encoder's own preset; save under another name")
     return _write(load_presets() | {name: dict(options)})
 
 

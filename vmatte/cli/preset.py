@@ -8,7 +8,11 @@ import click
 
 from vmatte.cli import VERBS
 from vmatte.errors import OptionError
-from vmatte.presets import ENCODER_PRESETS, Preset, Value, load_preset, save_preset
+from vmatte.presets import Preset, Value, load_preset, save_preset
+from vmatte.sinks.codecs import CODECS
+
+ENCODER_PRESETS = frozenset(preset for codec in CODECS.values() for preset in codec.presets)
+"""Encoders' own presets, which --preset takes too: no options can be saved under these names."""
 
 _OWN = ("preset", "save-preset", "help")
 
@@ -45,6 +49,8 @@ class PresetCommand(click.Command):
         """Parse ``args``, over what the preset says."""
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         name, save_as = given.get("use_preset"), given.get("save_preset")
+        if save_as in ENCODER_PRESETS:
+            raise OptionError(f"{save_as!r} is an encoder's own preset; save under another name")
         preset: Preset = {}
         if isinstance(name, str):
             if name in ENCODER_PRESETS:

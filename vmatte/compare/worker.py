@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vmatte.composite import Subject
-from vmatte.composite.hdr import tone_curve
+from vmatte.composite.hdr import srgb
 from vmatte.errors import InputError, VmatteError
 from vmatte.evaluation import read_alpha
 from vmatte.frames import Frame
@@ -63,7 +63,6 @@ def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, An
     try:
         subject = Subject(transparent=True)
         subject.open(source.info)
-        curve = tone_curve(source.info.colour.transfer) if source.info.colour.hdr else None
         alphas: Iterator[Frame] | None = None if truth is None else iter(truth)
         state: Any = None
         segment: int | None = None
@@ -76,7 +75,7 @@ def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, An
                 # Once unmeasured: the first run also pays for memory and code that later ones find.
                 matter.step(frame.rgb(size), state)
             begin = time.perf_counter()
-            rgb = frame.rgb(size) if curve is None else curve[frame.rgb(size)]
+            rgb = srgb(frame, size)
             matte, state = matter.step(rgb, state)
             between = time.perf_counter()
             full = refine(frame, rgb, matte, RefineOptions())

@@ -19,7 +19,7 @@ Fit = Literal["cover", "contain", "stretch"]
 def fitted(frame: Frame, info: StreamInfo, fit: Fit, shape: Fraction | None = None) -> Frame:
     """Return ``frame`` fitted to those of ``info``, see ``place``, in their format and colour."""
     if fit == "contain" or frame.colour.hdr or info.colour.hdr:
-        return to_native(place(srgb(frame), info, fit, shape), info)
+        return to_native(place(hdr.srgb(frame), info, fit, shape), info)
     # No detour by RGB: the planes are scaled, or taken as they are.
     if fit == "cover":
         aspect = _aspect(info, shape)
@@ -51,12 +51,6 @@ def _middle(frame: Frame, width: int, height: int) -> Frame:
 def _aspect(info: StreamInfo, shape: Fraction | None) -> float:
     """Return width over height of a frame of ``info``, counted in pixels of that ``shape``."""
     return info.width * float((info.sample_aspect_ratio or 1) / (shape or 1)) / info.height
-
-
-def srgb(frame: Frame) -> NDArray[np.uint8]:
-    """Return the whole picture as [H, W, 3] sRGB; HDR is brought into its range."""
-    rgb = frame.rgb((frame.width, frame.height))
-    return hdr.tone_curve(frame.colour.transfer)[rgb] if frame.colour.hdr else rgb
 
 
 def place(

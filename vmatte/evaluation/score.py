@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vmatte.colour import FULL, LIMITED
 from vmatte.composite import Subject
-from vmatte.composite.hdr import tone_curve
+from vmatte.composite.hdr import srgb
 from vmatte.errors import DamagedMediaError, InputError
 from vmatte.evaluation.dataset import Clip
 from vmatte.frames import Frame
@@ -136,14 +136,13 @@ def _matte(
         options = replace(options, decontaminate=False)
     subject = Subject(transparent=False)
     subject.open(source.info)
-    curve = tone_curve(source.info.colour.transfer) if source.info.colour.hdr else None
     state: Any = None
     segment: int | None = None
     for frame in source:
         size = matter.working_size(frame.width, frame.height)
         if frame.segment != segment:
             state, segment = matter.start(*size), frame.segment
-        rgb = frame.rgb(size) if curve is None else curve[frame.rgb(size)]
+        rgb = srgb(frame, size)
         matte, state = matter.step(rgb, state)
         full = refine(frame, rgb, matte, options)
         colours = _colours(subject.compose(frame, full, None)) if coloured else None

@@ -89,11 +89,6 @@ class Feed:
         return self._info
 
     @property
-    def source_info(self) -> StreamInfo:
-        """What the latest connection said of itself."""
-        return self._source_info or self.info
-
-    @property
     def description(self) -> str:
         """The name, and what the latest connection negotiated."""
         info = self._source_info

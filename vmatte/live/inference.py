@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmatte.composite.hdr import tone_curve
+from vmatte.composite.hdr import srgb
 from vmatte.errors import InferenceError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.adapt import Adapter
@@ -60,8 +60,6 @@ class Inference:
         self.working: tuple[int, int] | None = None
         self.notes: list[str] = []
         self._spent: deque[float] = deque(maxlen=15)
-        colour = info.colour
-        self._curve = tone_curve(colour.transfer) if colour.hdr else None
         self.replace(matter)
 
     @property
@@ -104,9 +102,7 @@ class Inference:
             if mirror:
                 frame = mirrored(frame)
             self.working = self.matter.working_size(frame.width, frame.height, self.share)
-            rgb = frame.rgb(self.working)
-            if self._curve is not None:
-                rgb = self._curve[rgb]
+            rgb = srgb(frame, self.working)
         key = (frame.segment, rgb.shape, mirror)
         if key != self._key:
             self.reset()

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vmatte.composite import Advanced
-from vmatte.composite.place import place, srgb, to_native
+from vmatte.composite.hdr import srgb
+from vmatte.composite.place import place, to_native
 from vmatte.frames import Frame, StreamInfo
 from vmatte.fullmatte import FullMatte, Region
 from vmatte.live.conform import blank, conform

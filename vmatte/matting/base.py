@@ -68,6 +68,11 @@ def alpha_of(values: NDArray[np.float32], model: str) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.clip(values, 0, 1))
 
 
+def scaled_size(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Return (width, height) times ``ratio``, at least 1 each."""
+    return max(1, round(width * ratio)), max(1, round(height * ratio))
+
+
 def to_nchw(rgb: NDArray[np.uint8], dtype: np.dtype[np.generic]) -> Tensor:
     """Return [1, 3, h, w] in 0..1."""
     planes = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError, ModelError
-from vmatte.matting.base import Engine, Matte, alpha_of, to_nchw
+from vmatte.matting.base import Engine, Matte, alpha_of, scaled_size, to_nchw
 from vmatte.runtimes import RuntimeOptions, Tensor, load_runtime
 
 ConvGruState = tuple[Tensor, ...]
@@ -53,7 +53,7 @@ class ConvGruMatter:
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
         """Return the frame's size, its longer side brought down to ``longest``, times ``share``."""
         ratio = (self._ratio or min(self._longest / max(width, height), 1.0)) * share
-        return max(1, round(width * ratio)), max(1, round(height * ratio))
+        return scaled_size(width, height, ratio)
 
     def start(self, width: int, height: int) -> ConvGruState:
         """Return the empty state."""

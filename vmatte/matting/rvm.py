@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError, ModelError
-from vmatte.matting.base import Engine, Matte, alpha_of, to_nchw
+from vmatte.matting.base import Engine, Matte, alpha_of, scaled_size, to_nchw
 from vmatte.runtimes import RuntimeOptions, Tensor, load_runtime
 
 RvmState = tuple[Tensor, ...]
@@ -47,7 +47,7 @@ class RvmMatter:
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
         """Return the frame's size times the downsample ratio, times ``share``."""
         ratio = (self._ratio or min(_BASE / max(width, height), 1.0)) * share
-        return max(1, round(width * ratio)), max(1, round(height * ratio))
+        return scaled_size(width, height, ratio)
 
     def start(self, width: int, height: int) -> RvmState:
         """Return the empty state."""
