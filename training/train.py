@@ -13,6 +13,7 @@ import json
 import math
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,15 +190,23 @@ def run(options: argparse.Namespace) -> Trainer:
     saved = checked = mark = time.monotonic()
     sums: dict[str, float] = {}
     count = seen = 0
+
+    def prepare(step: int) -> tuple[Lesson, Batch]:
+        dice = Dice(options.seed * 1_000_003 + step, torch.device("cpu"))
+        plan = lesson(dice, step, options.steps, options.frames)
+        seed = int(dice.below(2**31, 1))
+        area = round(plan.area * options.area)
+        return plan, maker.make(seed, plan.batch, plan.warm + plan.learn, area)
+
+    # The next batch is made while this one is learnt from.
+    ahead = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+    upcoming = ahead.submit(prepare, trainer.step)
     while trainer.step < options.steps and not stop:
         begin = time.monotonic()
         if options.time_limit and begin - started > options.time_limit * 60:
             break
-        dice = Dice(options.seed * 1_000_003 + trainer.step, torch.device("cpu"))
-        plan = lesson(dice, trainer.step, options.steps, options.frames)
-        seed = int(dice.below(2**31, 1))
-        area = round(plan.area * options.area)
-        batch = maker.make(seed, plan.batch, plan.warm + plan.learn, area)
+        plan, batch = upcoming.result()
+        upcoming = ahead.submit(prepare, trainer.step + 1)
         parts = trainer.learn(batch, plan)
         now = time.monotonic()
         trainer.seconds += now - begin
@@ -217,6 +226,7 @@ def run(options: argparse.Namespace) -> Trainer:
             report(trainer, held, out)
             checked = mark = time.monotonic()
             seen = 0
+    ahead.shutdown(cancel_futures=True)
     for number, handler in before.items():
         signal.signal(number, handler)
     trainer.save(last)
