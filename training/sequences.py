@@ -227,7 +227,7 @@ class Maker:
 
 def tilt(dice: Dice, count: int, spread: float) -> Tensor:
     """Turns, radians [N]: mostly about upright, one in seven far, for limbs in all directions."""
-    return dice.normal(count) * torch.where(dice.chance(0.15, count), 0.4, spread)
+    return dice.normal(count) * torch.where(dice.chance(0.15, count), 0.6, spread)
 
 
 def cuts(dice: Dice, rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:

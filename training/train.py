@@ -32,7 +32,7 @@ from training.validate import validate
 # Share of the plan at which a phase ends, the longest sequence learnt from in it, and its share
 # of --area: the first steps learn what people are, for which small pictures do.
 PHASES = ((0.15, 1, 0.55), (0.30, 1, 1.0), (0.50, 4, 1.0), (0.80, 8, 1.0), (1.01, 12, 1.0))
-ZOOMS = (0.6, 1.0, 1.0, 1.8)  # shares of --area in the phases of full size
+ZOOMS = (0.6, 1.0, 1.8, 2.6)  # shares of --area in the phases of full size
 
 
 @dataclass(frozen=True)
