@@ -38,7 +38,7 @@ class Fake:
                 return None
             self.count += 1
             width, height, *channels = step  # type: ignore[misc]
-            return np.full((height, width, *(channels or (3,))), self.count, np.uint8)
+            return np.full((height, width, *(channels or (3,))), 20 * self.count % 256, np.uint8)
         finally:
             self.reading = False
 

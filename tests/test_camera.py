@@ -15,7 +15,8 @@ from camera import Fake, Script
 from vmatte.devices import Camera
 from vmatte.errors import InputError, InputNotFoundError, OptionError, SourceLostError
 from vmatte.sources import LiveInput
-from vmatte.sources.camera import CameraSource, OpenCapture, open_capture
+from vmatte.sources.camera import CameraSource
+from vmatte.sources.capture import OpenCapture, open_capture
 from vmatte.sources.recording import RecordedSource
 
 SIZE = (96, 64)
@@ -42,15 +43,35 @@ def camera() -> Iterator[Open]:
 def test_pictures_come_with_the_time_they_came(camera: Open) -> None:
     source, fake = camera([SIZE, 0.05, 0.05, 0.05])
     info = source.info
-    assert (info.size, info.live, info.rate, info.format.name) == (SIZE, True, 30, "bgr24")
+    assert (info.size, info.live, info.rate, info.format.name) == (SIZE, True, 30, "yuv420p")
     frames = list(islice(source, 4))
-    assert [int(f.planes[0][0, 0, 0]) for f in frames] == [1, 2, 3, 4]
+    assert [int(f.rgb(SIZE)[0, 0, 0]) for f in frames] == pytest.approx([20, 40, 60, 80], abs=1)
     assert frames[0].pts == 0
     for i, frame in enumerate(frames):
         assert 0.05 * i <= frame.time <= 0.05 * i + 0.5
         assert (frame.colour, frame.time_base, frame.segment) == (info.colour, info.time_base, 0)
     source.close()
     assert fake.released
+
+
+@pytest.mark.parametrize(("size", "format"), [((96, 64), "yuv420p"), ((95, 64), "bgr24")])
+def test_colours_are_those_of_the_camera(size: tuple[int, int], format: str) -> None:
+    class Painted(Fake):
+        def read(self) -> np.ndarray | None:
+            picture = super().read()
+            assert picture is not None
+            picture[...] = (30, 180, 90)  # BGR
+            picture[:, :48] = (200, 20, 240)
+            return picture
+
+    fake = Painted([size])
+    source = CameraSource("camera:0", opener=lambda *_: fake, cameras=list)
+    frame = next(iter(source))
+    source.close()
+    assert frame.format.name == source.info.format.name == format
+    rgb = frame.rgb(size).astype(int)
+    assert np.abs(rgb[:, :40] - (240, 20, 200)).max() <= 3
+    assert np.abs(rgb[:, 56:] - (90, 180, 30)).max() <= 3
 
 
 def test_what_was_agreed_on_is_told(camera: Open) -> None:
@@ -234,7 +255,7 @@ def test_opencv_really_reads_through_it(tmp_path: Path, capfd: pytest.CaptureFix
     seen = []
     with pytest.raises(SourceLostError):
         for frame in source:
-            seen.append(int(frame.planes[0].mean()))
+            seen.append(int(frame.rgb(SIZE).mean()))
     source.close()
     assert seen == pytest.approx([0, 80, 160], abs=3)
     assert open_capture(97, None) is None

@@ -79,6 +79,28 @@ def test_colours_are_those_of_the_frame(matrix: int, range: int) -> None:
     assert np.abs(_rgb(sent, info.size) - rgb).max() <= 6
 
 
+def test_a_busy_picture_keeps_its_brightness() -> None:
+    """Rounding must not make it darker."""
+    colour = Colour(matrix=1, primaries=1, transfer=1, range=LIMITED)
+    info = replace(info_of("yuv420p"), colour=colour)
+    noise = np.random.default_rng(4).integers(60, 190, (*info.size[::-1], 3), dtype=np.uint8)
+    frame = from_array(noise, "rgb24").convert("yuv420p", colour=colour)
+    # Chroma the same all over: what a pixel should become does not depend on how it is enlarged.
+    frame.planes[1][...], frame.planes[2][...] = 90, 160
+    sink = VirtualCameraSink("recording")
+    sink.open(info)
+    sink.write(frame)
+    sink.close()
+    (sent,) = Recording.made[0].frames
+    w, h = info.size
+    luma = sent[: w * h].reshape(h, w).astype(float)
+    # (Y, Cb, Cr) by way of RGB, ITU-T H.273.
+    before, after = colour.rgb_to_yuv(8), BT601.rgb_to_yuv(8)
+    codes = np.stack(np.broadcast_arrays(frame.planes[0], 90, 160), -1) - before[:, 3]
+    exact = codes @ np.linalg.inv(before[:, :3]).T @ after[0, :3] + after[0, 3]
+    assert np.abs(luma - exact).max() <= 0.51
+
+
 def test_planes_that_fit_are_sent_as_they_are() -> None:
     picture = from_array(rgb_picture(3), "rgb24").convert("yuv420p", colour=BT601)
     sink = VirtualCameraSink("recording")

@@ -153,7 +153,7 @@ def _rates(device: int, ioctl: Ioctl, pixels: int, width: int, height: int) -> I
 
 
 def _probed() -> Iterator[Camera]:
-    from vmatte.sources.camera import open_capture
+    from vmatte.sources.capture import open_capture
 
     missed = 0
     for index in range(10):

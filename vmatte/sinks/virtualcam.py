@@ -4,16 +4,19 @@ import contextlib
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmatte.colour import BT601, LIMITED
+from vmatte.colour import BT601, LIMITED, Colour
 from vmatte.errors import OutputError, UnsupportedOutputError, WriteError
 from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.pixels import Plane
 from vmatte.sinks.screen import to_bgr
 
 _LOOK = 2.0
@@ -129,13 +132,41 @@ def _i420(frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
     if frame.colour.hdr:
         frame = from_array(to_bgr(frame, size), "bgr24")
     known = frame.colour.resolved(frame.width, frame.height, rgb=frame.format.rgb)
-    colour = replace(known, range=LIMITED)
     # 6 is NTSC's BT.601, the same numbers.
-    if known.matrix != 6:
-        colour = replace(colour, matrix=BT601)
-    if (frame.format.name, frame.width, frame.height) != ("yuv420p", *size) or known != colour:
+    colour = replace(known, range=LIMITED, matrix=known.matrix if known.matrix == 6 else BT601)
+    fits = (frame.format.name, frame.width, frame.height) == ("yuv420p", *size)
+    if not fits:
         frame = frame.convert("yuv420p", size, colour)
-    return np.concatenate([plane.ravel() for plane in frame.planes])
+    width, height = size
+    packed = np.empty(width * height * 3 // 2, np.uint8)
+    y, u, v = (
+        part.reshape(plane.shape)
+        for part, plane in zip(
+            np.split(packed, (width * height, width * height * 5 // 4)), frame.planes, strict=True
+        )
+    )
+    if fits and known != colour:
+        _recode(frame.planes, known, colour, (y, u, v))
+    else:
+        y[...], u[...], v[...] = frame.planes
+    return packed
+
+
+def _recode(planes: Sequence[Plane], known: Colour, wanted: Colour, out: Sequence[Plane]) -> None:
+    """Bring planes of yuv420p from one matrix and range to another.
+
+    A third of swscale's time, which also makes pictures 1.5 levels too dark here.
+    """
+    before, after = known.rgb_to_yuv(8).astype(float), wanted.rgb_to_yuv(8).astype(float)
+    matrix = after[:, :3] @ np.linalg.inv(before[:, :3])
+    offset = after[:, 3] - matrix @ before[:, 3]
+    luma, blue, red = planes
+    for row in (1, 2):
+        cv2.addWeighted(blue, matrix[row, 1], red, matrix[row, 2], offset[row], dst=out[row])
+    # What chroma adds to luma is small: 128 below and above hold it.
+    added = cv2.addWeighted(blue, matrix[0, 1], red, matrix[0, 2], offset[0] + 128)
+    added = cv2.resize(added, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    cv2.addWeighted(luma, matrix[0, 0], added, 1, -128, dst=out[0])
 
 
 def _identity(device: str) -> tuple[int, int] | None:
