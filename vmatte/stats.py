@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vmatte.matting import Engine
+if TYPE_CHECKING:
+    from vmatte.matting import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,7 @@ class RunStats:
     skipped: int
     seconds: float
     stages: dict[str, float]
-    engine: Engine
+    engine: "Engine"
     peak_memory: int | None
     interrupted: bool
     notes: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ VERBS = {
     "evaluate": "Score a model, or finished mattes, against true mattes.",
     "devices": "List cameras and virtual cameras.",
     "presets": "List, show and delete saved options.",
+    "bench": "Measure how fast this machine is.",
     "compare": "Compare models on your own pictures and videos, as a report.",
     "doctor": "Check this machine and say what to do.",
     "serve": "Serve an HTTP API and a page for pictures, videos and the camera.",

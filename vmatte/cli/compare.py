@@ -16,9 +16,9 @@ from vmatte.compare import (
     find_inputs,
     render,
     rows,
-    show,
 )
 from vmatte.errors import UnsupportedOutputError, writing
+from vmatte.report import print_table
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
 from vmatte.sinks.file import commit, temporary_for
 
@@ -104,23 +104,9 @@ def command(
     if as_json:
         click.echo(json.dumps(table))
         return
-    _print(table)
+    print_table(table, columns(table))
     print(f"wrote    {output}", file=sys.stderr)
 
 
 def _tell(model: str) -> None:
     print(f"running  {model}", file=sys.stderr)
-
-
-def _print(table: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = columns(table)
-    drawn = Table(box=None, pad_edge=False)
-    for _, title, kind in shown:
-        drawn.add_column(title, justify="left" if kind == "text" else "right")
-    for row in table:
-        drawn.add_row(*(escape(show(row.get(key), kind)) for key, _, kind in shown))
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(drawn)

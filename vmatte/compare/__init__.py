@@ -1,6 +1,6 @@
 """Several models on the user's own material: what they cost and how good they are."""
 
-from vmatte.compare.report import columns, render, rows, show
+from vmatte.compare.report import columns, render, rows
 from vmatte.compare.run import CompareOptions, Comparison, compare_models, find_inputs
 
 __all__ = [
@@ -11,5 +11,4 @@ __all__ = [
     "find_inputs",
     "render",
     "rows",
-    "show",
 ]

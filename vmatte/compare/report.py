@@ -6,7 +6,6 @@ import io
 import math
 import statistics
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from vmatte.compare.run import Comparison, Pixels
 from vmatte.metrics import LABELS, Means, mean_of
+from vmatte.report import Column, best_of, filled, html_table, page
 
 _SIDE = 360
 """Longer side of the pictures side by side, in pixels."""
@@ -24,6 +24,10 @@ _ZOOM = 6
 
 _HIGHER = {"iou", "f_score", "edge_f"}
 """Scores of which more is better."""
+
+_EXPLAINED = """<p>Times are medians over the frames of each input, after one unmeasured run, then
+over the inputs; each model ran alone in a process of its own, whose peak memory is given. Lower is
+better, but for IoU, F and edge F. Click a heading to sort.</p>"""
 
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -48,8 +52,8 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
     return found
 
 
-def columns(table: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """Return (key, heading, format) of the columns that ``table`` has something for."""
+def columns(table: Sequence[dict[str, Any]]) -> list[Column]:
+    """Return the columns that ``table`` has something for."""
     cost = [
         ("matte", "ms to matte", "ms"),
         ("refine", "ms to refine", "ms"),
@@ -60,57 +64,17 @@ def columns(table: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     scores = [(k, v, "score") for k, v in LABELS.items()]
     named = [("model", "model", "text"), *cost, *scores]
     named += [("licence", "licence", "text"), ("ran", "ran on", "text")]
-    return [c for c in named if any(r.get(c[0]) is not None for r in table)]
-
-
-def show(value: Any, kind: str) -> str:
-    """Return a cell's text."""
-    if value is None:
-        return "-"
-    if kind == "text":
-        return str(value)
-    scale, digits = {"ms": (1e3, 1), "s": (1, 2), "MB": (1e-6, 1), "score": (1, 3)}[kind]
-    return f"{value * scale:.{digits}f}"
+    return filled(named, table)
 
 
 def render(comparison: Comparison, command: str) -> str:
     """Return the page."""
     table = rows(comparison)
-    page = files("vmatte.compare").joinpath("page.html").read_text(encoding="utf-8")
-    parts = {
-        "COMMAND": html.escape(command),
-        "TABLE": _table(table),
-        "PLOT": _plot(table),
-        "PICTURES": "\n".join(_pictures(comparison, n) for n in range(len(comparison.inputs))),
-    }
-    for name, text in parts.items():
-        page = page.replace(f"<!--{name}-->", text)
-    return page
-
-
-def _table(table: Sequence[dict[str, Any]]) -> str:
     shown = columns(table)
-    best = {}
-    for key, _, kind in shown:
-        values = [r[key] for r in table if kind != "text" and r.get(key) is not None]
-        if len(values) > 1:
-            best[key] = max(values) if key in _HIGHER else min(values)
-    head = "".join(
-        f'<th data-kind="{"text" if kind == "text" else "number"}"><button>{html.escape(title)}'
-        "</button></th>"
-        for _, title, kind in shown
-    )
-    body = []
-    for row in table:
-        cells = []
-        for key, _, kind in shown:
-            value = row.get(key)
-            mark = ' class="best"' if key in best and value == best[key] else ""
-            mark = ' class="text"' if kind == "text" else mark
-            sort = "" if value is None else html.escape(str(value))
-            cells.append(f'<td data-value="{sort}"{mark}>{html.escape(show(value, kind))}</td>')
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    drawn = html_table(table, shown, best_of(table, shown, _HIGHER))
+    body = [_EXPLAINED, f'<div class="scroll">{drawn}</div>', _plot(table)]
+    body += [_pictures(comparison, n) for n in range(len(comparison.inputs))]
+    return page("Models compared", command, "\n".join(body))
 
 
 def _plot(table: Sequence[dict[str, Any]]) -> str:

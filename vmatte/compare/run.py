@@ -1,8 +1,5 @@
 """Several models over the same inputs, one process each."""
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmatte import errors
-from vmatte.errors import InputError, InputNotFoundError, OptionError, VmatteError
+from vmatte import isolated
+from vmatte.errors import InputError, InputNotFoundError, OptionError
 from vmatte.evaluation import Clip, find_clips
 from vmatte.evaluation.dataset import VIDEO_SUFFIXES
 from vmatte.matting import MatterOptions, expect_licence
@@ -125,20 +122,7 @@ def _run(model: str, clips: list[dict[str, Any]], options: CompareOptions) -> di
         "runtime": asdict(options.runtime),
         "accept_licence": options.accept_licence,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "vmatte.compare.worker"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode or not done.stdout.strip():
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise VmatteError(f"{model}: its process failed: {last[0]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    if "error" in result:
-        # As the error that it was in the other process.
-        kind = getattr(errors, result["error"], VmatteError)
-        raise kind(f"{model}: {result['text']}")
+    result: dict[str, Any] = isolated.call("vmatte.compare.worker:measure", job, name=model)
     return result
 
 

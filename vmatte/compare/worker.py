@@ -1,11 +1,6 @@
-"""One model over all inputs, in a process of its own: what it costs and how good it is.
+"""One model over all inputs: what it costs and how good it is. Run in a process of its own."""
 
-Reads a job as JSON from standard input, writes what it measured as JSON to standard output.
-"""
-
-import json
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,7 +10,7 @@ from typing import Any
 
 from vmatte.composite import Subject
 from vmatte.composite.hdr import srgb
-from vmatte.errors import InputError, VmatteError
+from vmatte.errors import InputError
 from vmatte.evaluation import read_alpha
 from vmatte.frames import Frame
 from vmatte.matting import Matter, MatterOptions, build_matter, expect_licence
@@ -28,20 +23,23 @@ from vmatte.sources import open_source
 from vmatte.stats import peak_memory
 
 
-def measure(job: dict[str, Any]) -> dict[str, Any]:
-    """Run one model over all clips of ``job``; return what the report shows of it."""
-    options = MatterOptions(
-        runtime=RuntimeOptions(**job["runtime"]), accept_licence=job["accept_licence"]
-    )
-    registry = load_registry()
-    record = registry.get(job["model"])
+def measure(
+    model: str,
+    clips: list[dict[str, Any]],
+    limit: int,
+    runtime: dict[str, Any],
+    accept_licence: bool,
+) -> dict[str, Any]:
+    """Run ``model`` over ``clips``; return what the report shows of it."""
+    options = MatterOptions(runtime=RuntimeOptions(**runtime), accept_licence=accept_licence)
+    record = load_registry().get(model)
     expect_licence(record, options)
-    path = ensure_model(record, accept_licence=options.accept_licence)
+    path = ensure_model(record, accept_licence=accept_licence)
     begin = time.perf_counter()
     matter = build_matter(record, path, options)
     loading = time.perf_counter() - begin
     try:
-        clips = [_clip(matter, clip, job["limit"]) for clip in job["clips"]]
+        measured = [_clip(matter, clip, limit) for clip in clips]
     finally:
         matter.close()
     return {
@@ -51,7 +49,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "load_seconds": loading,
         "peak_memory": peak_memory(),
-        "clips": clips,
+        "clips": measured,
     }
 
 
@@ -104,16 +102,3 @@ def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, An
         "seconds": {k: statistics.median(v) for k, v in seconds.items() if v},
         "means": scores.means().as_dict() if scores.frames else None,
     }
-
-
-def main() -> None:
-    """Do the job on standard input."""
-    job = json.load(sys.stdin)
-    try:
-        print(json.dumps(measure(job)))
-    except VmatteError as e:
-        print(json.dumps({"error": type(e).__name__, "text": str(e)}))
-
-
-if __name__ == "__main__":
-    main()
