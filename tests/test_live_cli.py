@@ -235,6 +235,7 @@ def test_a_signal_while_the_source_is_awaited(user: User) -> None:
         ([SOURCE, "-o", "null:", "--scale", "3"], "OptionError", "scale"),
         ([SOURCE, "-o", "null:", "--timeout", "0"], "OptionError", "time-out"),
         ([SOURCE, "-o", "no/folder/x.mp4"], "WriteError", "folder"),
+        ([SOURCE, "-o", "pic.jpg"], "UnsupportedOutputError", "use pic.mp4"),
         ([SOURCE, "-o", "clip.mp4"], "OutputExistsError", "--overwrite"),
         (["clip.mp4", "-o", "clip.mp4", "--overwrite"], "OptionError", "is the input"),
         ([SOURCE, "-o", "x.mp4", "-o", "window:", "-o", "window:b"], "OptionError", "windows"),
@@ -254,3 +255,15 @@ def test_what_cannot_be_done(
     assert err.startswith(f"{kind}:") and says in err
     assert len(err.splitlines()) == 1
     assert user.made() == set()
+
+
+@pytest.mark.parametrize("words", [["preview", "no.mp4"], ["live", "no.mp4", "-o", "window:"]])
+def test_the_input_is_looked_at_before_the_screen(
+    call: Call, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    code, _, err = call(*words, *TINY)
+    assert code == 1 and err.startswith("InputNotFoundError: no.mp4")
+    words[1] = SOURCE
+    code, _, err = call(*words, *TINY)
+    assert code == 1 and err.startswith("OutputError:") and "DISPLAY" in err

@@ -279,6 +279,7 @@ def test_views_and_backgrounds(start: Callable[..., Run]) -> None:
     run.player.key(ord("b"))
     _until(lambda: run.left((255, 255, 255)))
     assert run.player.background == "white"
+    _until(lambda: run.told("background: white"))
     white = lambda: run.memory.frames[-1].rgb((96, 64))[:, :40].min() > 250  # noqa: E731
     _until(white)  # The other outputs' background changes along.
     for _ in range(4):

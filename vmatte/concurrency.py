@@ -73,10 +73,10 @@ class Newest(Generic[T]):
     Live pictures go through it: the sender never waits.
     """
 
-    def __init__(self, size: int = 1) -> None:
-        """Keep at most ``size`` items."""
+    def __init__(self, size: int = 1, counted: Callable[[T], bool] = lambda _: True) -> None:
+        """Keep at most ``size`` items; of those dropped, count what is ``counted``."""
         self._items: deque[T] = deque()
-        self._size = size
+        self._size, self._counted = size, counted
         self._changed = threading.Condition()
         self._closed = False
         self.dropped = 0
@@ -87,8 +87,7 @@ class Newest(Generic[T]):
             if self._closed:
                 return
             if len(self._items) == self._size:
-                self._items.popleft()
-                self.dropped += 1
+                self.dropped += self._counted(self._items.popleft())
             self._items.append(item)
             self._changed.notify_all()
 

@@ -125,7 +125,12 @@ def command(
     reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)
     notes: list[str] = []
     others, followers, windows = _outputs(outputs, background, fit, files, overwrite, notes)
-    window = _Window(windows, background, fit, matter, steer, followers) if windows else None
+    window = None
+    if windows:
+        from vmatte.cli.preview import expect_window
+
+        expect_window(windows[0], input, source)
+        window = _Window(windows, background, fit, matter, steer, followers)
 
     with reporter, interruptible(PATIENCE) as stop:
         with Reporter(as_json=as_json, quiet=quiet) as fetching:
@@ -200,9 +205,8 @@ class _Window:
         followers: list[Output],
     ) -> None:
         from vmatte.preview import Player, PlayerOptions, cycle_of
-        from vmatte.sinks.window import WindowSink, expect_screen
+        from vmatte.sinks.window import WindowSink
 
-        expect_screen(names[0])
         self.sink = WindowSink(names[0].partition(":")[2])
         options = PlayerOptions(
             backgrounds=cycle_of(background, alone=False), fit=fit, matter=matter, steer=steer

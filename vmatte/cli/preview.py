@@ -19,12 +19,12 @@ from vmatte.cli.options import (
 from vmatte.cli.preset import LivePresetCommand
 from vmatte.cli.report import PATIENCE, interruptible
 from vmatte.composite import Fit
-from vmatte.errors import mask
+from vmatte.errors import OutputError, mask
 from vmatte.live import Feed, LiveOptions, LivePipeline, LiveStats
 from vmatte.matting import Matter, load_matter
 from vmatte.preview import VIEWS, Player, PlayerOptions, View, cycle_of, watch
 from vmatte.sinks.window import WindowSink, expect_screen
-from vmatte.sources import open_live
+from vmatte.sources import LiveInput, open_live
 from vmatte.steer import load_steered
 
 _PLAYER = PlayerOptions()
@@ -78,7 +78,7 @@ def command(
     matter, refine, source = matter_options(rest), refine_options(rest), capture(rest)
     steer = steering(rest)
     window = WindowSink(f"vmatte {mask(input)}")
-    expect_screen("vmatte preview")
+    expect_window("vmatte preview", input, source)
     player = Player(
         window,
         PlayerOptions(
@@ -109,6 +109,15 @@ def command(
     if not quiet:
         _report(stats)
     return 130 if stop.asked else 0
+
+
+def expect_window(name: str, input: str, options: LiveInput) -> None:
+    """Raise OutputError where no window can be shown, but rather what is wrong with the input."""
+    try:
+        expect_screen(name)
+    except OutputError:
+        open_live(input, options).close()
+        raise
 
 
 def _report(stats: LiveStats) -> None:

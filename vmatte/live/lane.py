@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vmatte.concurrency import Newest
-from vmatte.errors import WriteError
+from vmatte.errors import OptionError, OutputError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.stats import Latencies
 from vmatte.pipeline import Output
+
+_OPENING = 15.0
+"""Seconds that compositor and sink may take to be opened."""
+
+_TICK = 0.05
+"""Seconds between two looks whether it is to be given up."""
 
 _RECORDING_DEPTH = 8
 """Frames that may wait for a file: an encoder's pauses are short, and a recording may be late."""
@@ -54,7 +60,8 @@ class Lane:
         self.error: BaseException | None = None
         self._latency, self._overhead = latency, overhead
         self._failed, self._clock = failed, clock
-        self._box: Newest[Item] = Newest(_RECORDING_DEPTH if self.recording else 1)
+        depth = _RECORDING_DEPTH if self.recording else 1
+        self._box: Newest[Item] = Newest(depth, counted=lambda item: item.at is not None)
         self._begin: Fraction | None = None
         self._last = Fraction(-1)
         self._opened = threading.Event()
@@ -65,17 +72,33 @@ class Lane:
 
     @property
     def dropped(self) -> int:
-        """Frames that a newer one replaced before they were written."""
+        """Frames that a newer one replaced before they were written, without slates."""
         return self._box.dropped
 
-    def open(self, info: StreamInfo) -> None:
+    @property
+    def empty(self) -> bool:
+        """Whether it is a recording of no picture: then nothing is kept of it."""
+        return self.recording and not self.sent
+
+    def open(self, info: StreamInfo, stopping: Callable[[], bool] = lambda: False) -> None:
         """Open compositor and sink for frames of ``info``, on the lane's thread.
 
-        Raises what they raise; nothing is left then.
+        Raises what they raise, OutputError where they take too long, OptionError once ``stopping``;
+        nothing is left then.
         """
         self._stream = info
         self._thread.start()
-        self._opened.wait()
+        end = time.monotonic() + _OPENING
+        while not self._opened.wait(_TICK):
+            if stopping():
+                self.end(abort=True)
+                raise OptionError("the live run has ended")
+            if time.monotonic() > end:
+                self.end(abort=True)
+                raise OutputError(
+                    f"{self.name}: did not open within {_OPENING:g} s; see whether what it goes "
+                    "to hangs, or leave this output out"
+                )
         if self.error is not None:
             self._thread.join()
             raise self.error
@@ -126,9 +149,8 @@ class Lane:
     def _finish(self) -> None:
         sink = self.output.sink
         # A recording that failed is closed where that still works: what it has stays playable.
-        empty = not (self.sent or self.slates)
         try:
-            if self._abort or (self.recording and empty):
+            if self._abort or self.empty:
                 sink.abort()
             else:
                 sink.close(early=True)
@@ -161,8 +183,3 @@ class Lane:
         time = max(frame.time - self._begin, self._last + _LEAST_STEP, Fraction(0))
         self._last = time
         return replace(frame, pts=round(time / frame.time_base))
-
-
-def hanging(lane: Lane) -> WriteError:
-    """Return the error of a sink that does not finish."""
-    return WriteError(f"{lane.name}: did not finish in time; what it has may be incomplete")

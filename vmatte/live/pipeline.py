@@ -1,18 +1,21 @@
 """From a live source through a matter to outputs, for hours: the newest frame, or the slate."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from vmatte.allocator import keep_pictures_apart
 from vmatte.composite import Compositor
-from vmatte.errors import OptionError, mask
+from vmatte.errors import OptionError
+from vmatte.live import leaving
 from vmatte.live.composer import Composer
 from vmatte.live.feed import Feed
 from vmatte.live.inference import warm
-from vmatte.live.lane import Lane, hanging
 from vmatte.live.options import LiveOptions
+from vmatte.live.outputs import Outputs
 from vmatte.live.stages import Stages
+from vmatte.live.state import state_of
 from vmatte.live.stats import LiveSnapshot, LiveState, LiveStats
 from vmatte.live.tally import Tally
 from vmatte.matting import Matter
@@ -25,12 +28,8 @@ _TICK, _LOOK = 0.02, 0.25
 _REPEAT, _REPEAT_IDLE = 0.2, 1.0
 """Seconds between two slates: a virtual camera without frames counts as broken."""
 
-_HANGS = 1.0
-"""Seconds without a composite after which the model counts as stalled, unless it is that slow."""
-
-_STOPPING, _CLOSING, _WRITING = 0.3, 5.0, 30.0
-"""Seconds that threads may take to end, sinks to be closed, and recordings to be finished: a slow
-encoder has pictures left to do."""
+_STOPPING = 0.3
+"""Seconds that threads may take to end."""
 
 Loading = Callable[[], Matter[Any]]
 
@@ -74,10 +73,9 @@ class LivePipeline:
         self._progress, self._every = progress, every
         self._tally = Tally()
         self._stages = Stages(feed, self.options, self._tally, self._fail)
-        self._lanes: list[Lane] = []
-        self._gone: list[Lane] = []
-        self._broken: list[Lane] = []
+        self._outputs = Outputs(self._stages, self._tally, lambda: self._stopping)
         self._stopping = self._stopped = False
+        self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._shown: LiveState = "starting"
         self._slate_at = 0.0
@@ -85,12 +83,12 @@ class LivePipeline:
     @property
     def outputs(self) -> list[Output]:
         """The outputs at work."""
-        return [lane.output for lane in self._lanes]
+        return [lane.output for lane in self._outputs.lanes]
 
     @property
     def state(self) -> LiveState:
         """What is shown now, and why."""
-        return self._state(time.monotonic())
+        return state_of(self._stages, self.feed, time.monotonic())
 
     @property
     def paused(self) -> bool:
@@ -122,6 +120,11 @@ class LivePipeline:
         # Plain flags: a lock may be held by the very thread that a signal interrupts.
         self._stopped = self._stopping = True
         self.feed.cancel()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until ``run`` has ended, and its threads too; return whether they have."""
+        end = time.monotonic() + timeout
+        return self._ended.wait(timeout) and self._stages.join(max(0.0, end - time.monotonic()))
 
     def pause(self) -> None:
         """Show the slate until ``resume``. The source is kept."""
@@ -168,28 +171,11 @@ class LivePipeline:
 
     def add_output(self, output: Output) -> None:
         """Open another output and send to it from now on. Raises what opening raises."""
-        composer = self._running()
-        lane = self._lane(output)
-        lane.open(composer.info)
-        self._stages.ask(self._stages.composing.post(lambda: self._join_in(composer, lane)))
-        if self._stopping:  # Perhaps too late for the run to end it.
-            self._leave(composer, lane)
-            lane.end()
-            lane.join(_patience(lane))
-            raise OptionError("the live run has ended")
+        self._outputs.add(output, self._running())
 
     def remove_output(self, output: Output) -> None:
         """Finish an output. Returns when its file is whole; raises OutputError where it is not."""
-        composer = self._running()
-        lane = next((x for x in self._lanes if x.output is output), None)
-        if lane is None:
-            raise OptionError(f"{output.sink.name} is not among the outputs at work")
-        self._leave(composer, lane)
-        lane.end()
-        if not lane.join(_patience(lane)):
-            raise hanging(lane)
-        if lane.error is not None:
-            raise lane.error
+        self._outputs.remove(output, self._running())
 
     def note(self, text: str) -> None:
         """Tell the user something, once."""
@@ -197,9 +183,12 @@ class LivePipeline:
 
     def snapshot(self) -> LiveSnapshot:
         """Return what goes on now."""
-        stages, lanes = self._stages, [*self._lanes, *self._gone]
+        return self._snapshot(self.state)
+
+    def _snapshot(self, state: LiveState) -> LiveSnapshot:
+        stages = self._stages
         return self._tally.snapshot(
-            self.state, self.feed, lanes, stages.dropped, stages.inference, stages.scale
+            state, self.feed, self._outputs.all, stages.dropped, stages.inference, stages.scale
         )
 
     def run(self) -> LiveStats:
@@ -211,6 +200,7 @@ class LivePipeline:
         """
         stages = self._stages
         self._tally.begin = time.monotonic()
+        leaving.begun(self)
         try:
             composer = self._open()
             load = (lambda: self._matter) if self._loaded else self._matter
@@ -218,10 +208,14 @@ class LivePipeline:
             self._watch(composer)
         finally:
             self._finish()
+            self._ended.set()
+            if self.join(_STOPPING):
+                leaving.ended(self)
         if self._failure is not None:
             raise self._failure
-        lanes = [*self._lanes, *self._gone]
-        return self._tally.stats(self.feed, lanes, stages.dropped, stages.inference, self._stopped)
+        return self._tally.stats(
+            self.feed, self._outputs.all, stages.dropped, stages.inference, self._stopped
+        )
 
     def _open(self) -> Composer:
         info = self.feed.open()
@@ -229,15 +223,12 @@ class LivePipeline:
         for text in info.notes:
             self.note(text)
         composer = Composer(info, self._refine, self.options.slate, self._tally)
-        for output in self._first:
-            lane = self._lane(output)
-            try:
-                lane.open(info)
-            except BaseException:
-                for other in self._lanes:
-                    other.end(abort=True)
-                raise
-            self._join_in(composer, lane)
+        try:
+            self._outputs.begin(self._first, composer)
+        except OptionError:
+            if self._stopped:  # As where the feed is being opened.
+                raise KeyboardInterrupt from None
+            raise
         return composer
 
     def _watch(self, composer: Composer) -> None:
@@ -248,13 +239,15 @@ class LivePipeline:
             now = time.monotonic()
             self.feed.poll()
             self._show(now)
-            self._retire(composer)
+            if (error := self._outputs.retire(composer)) is not None:
+                self._fail(error)
             if now - looked_at > _LOOK:
                 looked_at = now
-                if any(lane.watched() for lane in self._lanes):
+                lanes = self._outputs.lanes
+                if any(lane.watched() for lane in lanes):
                     watched_at = now
                 self._hold_while_needed(now - watched_at)
-                if any(lane.ended() for lane in self._lanes):
+                if any(lane.ended() for lane in lanes):
                     self._stopping = True
             if self._progress is not None and now - reported_at >= self._every:
                 reported_at += self._every
@@ -263,7 +256,7 @@ class LivePipeline:
 
     def _show(self, now: float) -> None:
         """Send the slate where there is nothing else: at once, then again and again."""
-        state = self._state(now)
+        state = state_of(self._stages, self.feed, now)
         if state != "live":
             every = _REPEAT_IDLE if state == "idle" else _REPEAT
             if state != self._shown or now - self._slate_at >= every:
@@ -276,28 +269,6 @@ class LivePipeline:
                 self._stages.composed_at = 0.0
         self._shown = state
 
-    def _state(self, now: float) -> LiveState:
-        stages = self._stages
-        if stages.idle:
-            return "idle"
-        if stages.paused:
-            return "paused"
-        if stages.inference is None:
-            return "starting"
-        feed = self.feed.state
-        if feed in ("lost", "released", "closed"):
-            return "lost"
-        if feed == "stalled":
-            return "stalled"
-        if stages.failing:
-            return "error"
-        if not stages.composed_at:
-            return "starting"
-        if self.feed.stands:
-            return "live"
-        silence = now - stages.composed_at
-        return "stalled" if silence > max(_HANGS, 3 * stages.busy) else "live"
-
     def _hold_while_needed(self, unwatched: float) -> None:
         stages = self._stages
         if not stages.idle and unwatched > self.options.idle:
@@ -307,35 +278,10 @@ class LivePipeline:
             self.feed.resume()
             stages.idle = False
 
-    def _retire(self, composer: Composer) -> None:
-        """Take outputs away that have failed; the last one's error ends the run."""
-        while self._broken:
-            lane = self._broken.pop()
-            self._leave(composer, lane)
-            self.note(mask(f"{lane.name} has failed and gets nothing more: {lane.error}"))
-            if not self._lanes and lane.error is not None:
-                self._fail(lane.error)
-
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
         self._stopping = True
-
-    def _lane(self, output: Output) -> Lane:
-        return Lane(output, self._tally.latency, self._tally.overhead, self._broken.append)
-
-    def _join_in(self, composer: Composer, lane: Lane) -> None:
-        composer.add(lane)
-        self._lanes.append(lane)
-        for text in getattr(lane.output.sink, "notes", []):
-            self.note(f"{lane.name}: {text}")
-
-    def _leave(self, composer: Composer, lane: Lane) -> None:
-        # Nobody waits for it: a compositor that hangs must not hold a stop.
-        self._stages.composing.post(lambda: composer.remove(lane))
-        if lane in self._lanes:
-            self._lanes.remove(lane)
-            self._gone.append(lane)
 
     def _running(self) -> Composer:
         if self._stopping:
@@ -347,20 +293,12 @@ class LivePipeline:
     def _finish(self) -> None:
         self._stopping = True
         composed = self._stages.stop(_STOPPING)
-        for lane in self._lanes:
-            lane.end(abort=self._failure is not None and not self._tally.rate.count)
+        self._outputs.end(abort=self._failure is not None and not self._tally.rate.count)
         # While files are finished, the source is let go.
         self.feed.close(_STOPPING)
-        begun = time.monotonic()
-        for lane in self._lanes:
-            if not lane.join(max(0.0, begun + _patience(lane) - time.monotonic())):
-                self._failure = self._failure or hanging(lane)
-            elif lane.error is not None:
-                self._failure = self._failure or lane.error
-            if composed:
-                lane.output.compositor.close()
-        self._stages.join(_STOPPING)
+        error = self._outputs.finish(self._tell, composed=composed)
+        self._failure = self._failure or error
 
-
-def _patience(lane: Lane) -> float:
-    return _WRITING if lane.recording else _CLOSING
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._snapshot(self._shown))

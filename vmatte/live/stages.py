@@ -38,7 +38,7 @@ class Stages:
     ) -> None:
         """Take frames from ``feed``; ``failed`` is told of what ends the run."""
         self._feed, self._options, self._tally, self._failed = feed, options, tally, failed
-        self._work: Newest[Matted | str] = Newest()
+        self._work: Newest[Matted | str] = Newest(counted=lambda x: isinstance(x, Matted))
         self._stopping = False
         self._threads: list[threading.Thread] = []
         self._owned: Matter[Any] | None = None
@@ -109,12 +109,20 @@ class Stages:
             thread.join(timeout)
         return not any(t.is_alive() for t in self._threads[1:])
 
-    def join(self, timeout: float) -> None:
-        """Wait for inference too, and free the model where that is ours to do."""
+    def join(self, timeout: float) -> bool:
+        """Wait for inference too, and free the model where that is ours to do.
+
+        Return whether all threads have ended.
+        """
+        end = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
-        if self._owned is not None and not any(t.is_alive() for t in self._threads):
+            thread.join(max(0.0, end - time.monotonic()))
+        if any(t.is_alive() for t in self._threads):
+            return False
+        if self._owned is not None:
             self._owned.close()
+            self._owned = None
+        return True
 
     def _infer(self, load: Callable[[], Matter[Any]], owned: bool) -> None:
         calls = self.inferring

@@ -293,6 +293,8 @@ class Player:
     def _next_background(self) -> None:
         before = self._background
         self._background = (before + 1) % len(self.options.backgrounds)
+        # A video takes a while to be opened.
+        self.say(f"background: {self._called()} ...")
         try:
             self._replace()
         except VmatteError:
@@ -302,6 +304,7 @@ class Player:
             self._run().replace_compositor(
                 output, make_view("composite", self.background, self.divider, fit=self.options.fit)
             )
+        self.say(f"background: {self._called()}")
 
     def _mirror(self) -> None:
         pipeline = self._run()

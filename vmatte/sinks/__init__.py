@@ -46,6 +46,12 @@ def open_sink(
         return StreamSink(sys.stdout.buffer)
     suffix = Path(name).suffix.lower()
     if suffix in SUFFIXES and ("%" in Path(name).name or suffix != ".webp" or still):
+        if live and "%" not in Path(name).name:
+            stem = Path(name).with_suffix("")
+            raise UnsupportedOutputError(
+                f"{name} is one picture, and a live run has many; use {stem}.mp4, or images such "
+                f"as {stem}-%06d{suffix}"
+            )
         return ImagesSink(name, overwrite=overwrite)
     return FileSink(name, encoding, overwrite=overwrite, sound=sound)
 
