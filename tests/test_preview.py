@@ -28,7 +28,7 @@ from vmatte.preview.keys import KEYS
 from vmatte.preview.views import make_view
 from vmatte.refine import RefineOptions, refine
 from vmatte.sinks.window import WindowSink, fitted
-from vmatte.sources import PacedSource, SyntheticSource, open_source
+from vmatte.sources import NetworkSource, PacedSource, SyntheticSource, open_source
 from vmatte.steer import Box, SteerOptions
 from vmatte.testing import FunctionMatter, MemorySink
 
@@ -278,13 +278,13 @@ def test_views_and_backgrounds(start: Callable[..., Run]) -> None:
     run.player.key(ord("1"))
     run.player.key(ord("b"))
     _until(lambda: run.left((255, 255, 255)))
-    assert run.player.background == "white"
+    assert run.player.look.background == "white"
     _until(lambda: run.told("background: white"))
     white = lambda: run.memory.frames[-1].rgb((96, 64))[:, :40].min() > 250  # noqa: E731
     _until(white)  # The other outputs' background changes along.
     for _ in range(4):
         run.player.key(ord("v"))
-    _until(lambda: run.player.view == "split")
+    _until(lambda: run.player.look.view == "split")
     _until(lambda: not run.left((255, 255, 255)))
     run.player.drag(0.0, 0.5)
     _until(lambda: run.shown()[:, 10:40].min() > 250)
@@ -296,7 +296,7 @@ def test_a_background_that_has_gone_leaves_the_one_before(
     run = start(backgrounds=("green", str(tmp_path / "gone.png")))
     run.player.key(ord("b"))
     _until(lambda: run.told("neither a file nor a colour"))
-    assert run.player.background == "green"
+    assert run.player.look.background == "green"
     _until(lambda: run.left(GREEN))
 
 
@@ -323,7 +323,7 @@ def test_a_snapshot_has_transparency(start: Callable[..., Run], tmp_path: Path) 
 def test_a_recording_goes_on_while_views_change(start: Callable[..., Run], tmp_path: Path) -> None:
     run = start()
     run.player.key(ord("r"))
-    _until(lambda: run.player._recording)
+    _until(lambda: run.player._keeper.recording)
     time.sleep(0.4)
     run.player.key(ord("2"))
     time.sleep(0.6)
@@ -342,7 +342,7 @@ def test_a_recording_under_way_at_the_end_is_whole(
 ) -> None:
     run = start()
     run.player.key(ord("r"))
-    _until(lambda: run.player._recording)
+    _until(lambda: run.player._keeper.recording)
     time.sleep(0.4)
     run.end()
     (path,) = tmp_path.glob("vmatte-*.mp4")
@@ -394,7 +394,7 @@ def test_a_camera_that_is_paused_keeps_its_last_picture_on_screen(
     start: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start()
-    monkeypatch.setattr(Player, "_source", lambda self: None)
+    monkeypatch.setattr("vmatte.preview.playback.PacedSource", NetworkSource)
 
     def composite() -> bool:
         # A slate is green all over.
@@ -425,7 +425,7 @@ def test_another_model(start: Callable[..., Run], monkeypatch: pytest.MonkeyPatc
         def close(self) -> None:
             closed.append(self.engine.model)
 
-    monkeypatch.setattr("vmatte.preview.player.load_matter", lambda name, options: Named(name))
+    monkeypatch.setattr("vmatte.preview.model.load_matter", lambda name, options: Named(name))
     steer = SteerOptions(drop=(Box(0, 0, 0.25, 1),))
     run = start(models=("function", "second", "third"), steer=steer)
     for name in ("second", "third"):
@@ -449,7 +449,7 @@ def test_the_only_model_and_the_size_of_its_picture(
     _until(lambda: run.told("no other model"))
     run.player.key(ord("-"))
     _until(lambda: run.told("85% of its usual size"))
-    monkeypatch.setattr("vmatte.preview.player._TRIED", 0.1)
+    monkeypatch.setattr("vmatte.preview.model._TRIED", 0.1)
     monkeypatch.setattr(FunctionMatter, "working_size", lambda *a: (64, 64))
     _until(lambda: getattr(run.pipeline.snapshot(), "working", None) == (64, 64))
     run.player.key(ord("+"))
