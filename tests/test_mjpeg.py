@@ -16,7 +16,7 @@ from writing import frames_of, info_of
 
 from vmatte.errors import OptionError, OutputError
 from vmatte.frames import Frame
-from vmatte.sinks import mjpeg
+from vmatte.sinks import latest
 from vmatte.sinks.mjpeg import MjpegSink
 
 INFO = info_of("yuv420p")
@@ -111,8 +111,8 @@ def test_a_frame_is_encoded_once_for_all_and_only_for_somebody(
     sink: MjpegSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[Frame] = []
-    real = mjpeg._encode
-    monkeypatch.setattr(mjpeg, "_encode", lambda f: encoded.append(f) or real(f))
+    real = latest._encode
+    monkeypatch.setattr(latest, "_encode", lambda f: encoded.append(f) or real(f))
     assert not sink.watched()
     for frame in FRAMES:
         sink.write(frame)
@@ -127,7 +127,7 @@ def test_a_frame_is_encoded_once_for_all_and_only_for_somebody(
     assert encoded == [FRAMES[-1], FRAMES[1]]
     for client in clients:
         client.close()
-    monkeypatch.setattr(mjpeg, "_RECENT", 0.0)
+    monkeypatch.setattr(latest, "_RECENT", 0.0)
 
     # The server sees that a client has gone when it sends to it.
     def seen() -> bool:

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from vmatte.frames import Frame, StreamInfo
-from vmatte.live.feed import TIME_BASE
 from vmatte.live.inference import Matted
 from vmatte.live.lane import Item, Lane
 from vmatte.live.slate import Slate, plain
 from vmatte.live.tally import Tally
+from vmatte.live.timeline import TIME_BASE
 from vmatte.refine import RefineOptions, refine
 
 

@@ -12,16 +12,11 @@ from vmatte.errors import InputError, mask
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.conform import conform
 from vmatte.live.connection import Connection
+from vmatte.live.timeline import TIME_BASE, Timeline
 from vmatte.sources import FrameSource
-
-TIME_BASE = Fraction(1, 90000)
-"""Of captured frames: their pts is the time of their arrival since the feed was opened."""
 
 _STUCK = 3
 """Reads that may hang at once; beyond it no new connection is tried until one comes back."""
-
-_GAP = 1.0
-"""Seconds without a frame after which temporal state is not carried over."""
 
 FeedState = Literal["connecting", "live", "stalled", "lost", "released", "closed"]
 
@@ -73,10 +68,7 @@ class Feed:
         self._info: StreamInfo | None = None
         self._source_info: StreamInfo | None = None
         self._retry_at, self._wait = 0.0, backoff[0]
-        self._zero = self._last_at = 0.0
-        self._interval = 1 / 30
-        self._last_pts, self._segment = -1, -1
-        self._key: object = None
+        self._timeline = Timeline(clock)
         self._released = self._closed = self._cancelled = False
         self.captured = self.stalls = self.losses = self.reconnects = 0
         self.error: str | None = None
@@ -117,17 +109,17 @@ class Feed:
     @property
     def now(self) -> int:
         """The present time as a pts of the feed's frames."""
-        return round((self._clock() - self._zero) / TIME_BASE)
+        return self._timeline.now
 
     @property
     def interval(self) -> float:
         """Seconds between two frames, lately."""
-        return self._interval
+        return self._timeline.interval
 
     @property
     def silence(self) -> float:
         """Seconds since the last frame, or since the feed was opened."""
-        return self._clock() - self._last_at
+        return self._timeline.silence
 
     @property
     def state(self) -> FeedState:
@@ -152,7 +144,8 @@ class Feed:
         with self._lock:
             if self._info is not None:
                 return self._info
-            self._zero = self._last_at = begun = self._clock()
+            begun = self._clock()
+            self._timeline.begin()
             connection = self._connect()
             while not (connection.is_open or connection.is_over):
                 # Short, so that a signal is seen to.
@@ -216,7 +209,7 @@ class Feed:
             if self._released and not self._closed:
                 self._released = False
                 self._retry_at, self._wait = self._clock(), self._backoff[0]
-                self._last_at = self._clock()
+                self._timeline.expect()
         self.poll()
 
     def close(self, timeout: float = 0.5) -> None:
@@ -276,7 +269,7 @@ class Feed:
                     start=None,
                     end=None,
                 )
-                self._interval = 1 / float(self._info.rate or 30)
+                self._timeline.interval = 1 / float(self._info.rate or 30)
             self._source_info = info
             connection.is_open, connection.last = True, self._clock()
             self._lock.notify_all()
@@ -296,18 +289,11 @@ class Feed:
             if not connection.frames:
                 self.reconnects += self.captured > 0
                 self._wait, self.error = self._backoff[0], None
-            if key != self._key or at - self._last_at > _GAP:
-                self._key = key
-                self._segment += 1
-            elif connection.frames:
-                self._interval += 0.1 * (at - self._last_at - self._interval)
-            pts = max(self._last_pts + 1, round((at - self._zero) / TIME_BASE))
-            self._last_pts, self._last_at = pts, at
+            frame = self._timeline.stamped(frame, at, key)
             connection.frames += 1
             connection.last, connection.stalled = at, False
             self.captured += 1
             self._source_info = info
-            frame = replace(frame, pts=pts, time_base=TIME_BASE, segment=self._segment)
             self._box.put(Captured(frame, at))
             return True
 

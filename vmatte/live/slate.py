@@ -9,7 +9,7 @@ from vmatte.composite.place import place, to_native
 from vmatte.frames import Frame, StreamInfo
 from vmatte.fullmatte import FullMatte, Region
 from vmatte.live.conform import blank, conform
-from vmatte.live.feed import TIME_BASE
+from vmatte.live.timeline import TIME_BASE
 from vmatte.pipeline import Output
 from vmatte.sources import open_source
 
