@@ -1,9 +1,14 @@
-"""Where a picture has gone since the last one, and how far that can be believed.
+"""Where a picture and its subject have gone since the last one, and how far that can be believed.
 
 Dense optical flow: DIS (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016).
+
+What moves a matte's edge is the subject, not what lies behind it. Flow cannot tell the two apart at
+the edge itself, so there the subject's own motion, read within it and spread outwards, takes its
+place, and only colours of the subject are compared to see whether it holds.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,61 +16,114 @@ from numpy.typing import NDArray
 
 from vmatte.fullmatte import Map
 
-_TRUST = 10.0
+_TRUST = 22.0
 """Difference of carried and present picture, in 8-bit levels, at which trust has fallen to 1/e."""
-
-_BEND = np.full((1, 2), 1 / 0.3**2, np.float32)
-"""The same for the flow's change from pixel to pixel: 0.3."""
 
 _CUT = 0.3
 """Mean trust below which nothing is carried: the picture is another one."""
 
 _SIDE = 256
-"""Longer side at which flow is computed."""
+"""Longer side at which all of this is computed."""
 
 _LEAST = 16
 """Shorter side that the flow's patches need; smaller pictures are taken to stand still."""
 
+_NEAR, _WITHIN, _SPREAD, _COMPARED = 7, 5, 21, 11
+"""Boxes, in pixels at that size: what counts as the edge, how far within it the subject's motion is
+read, how far that is spread, and what is compared around a pixel."""
 
-def carry(values: NDArray[np.generic], place: Map) -> Map:
-    """Return a map of the last frame as it lies in the present one, [h, w] float32."""
-    carried: Map = cv2.remap(
-        values.astype(np.float32, copy=False),
-        place,
-        None,
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return carried
+_BEHIND = 0.02
+"""Weight of what is not the subject, where both are compared."""
 
 
-def motion(gray: NDArray[np.uint8], before: NDArray[np.uint8]) -> Map:
-    """Return where each pixel was in the last frame, [h, w, 2] float32 of x and y."""
-    h, w = gray.shape
-    grid = _grid(h, w)
+def carry(values: Map, place: Map, *, sharp: bool = False) -> Map:
+    """Return a map of the last frame as it lies in the present one, [h, w] float32.
+
+    sharp: without the blur that a matte carried from frame to frame would gather; for 0..1.
+    """
+    way = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
+    carried: Map = cv2.remap(values, place, None, way, borderMode=cv2.BORDER_REPLICATE)
+    return np.clip(carried, 0, 1, out=carried) if sharp else carried
+
+
+def follow(
+    rgb: NDArray[np.uint8], before: NDArray[np.uint8], alpha: Map, alpha_before: Map
+) -> tuple[Map, Map]:
+    """Return where each pixel of a matte was in the last frame, and how far that can be believed.
+
+    rgb, alpha: [h, w, 3] uint8 and [h, w] float32. Returns [h, w, 2] float32 of x and y, and
+    [h, w] in 0..1, which is 0 where the picture is another one.
+    """
+    h, w = alpha.shape
     scale = min(1.0, _SIDE / max(h, w))
     size = (round(w * scale), round(h * scale))
     if min(size) < _LEAST:
-        return grid
-    now, then = (cv2.resize(g, size, interpolation=cv2.INTER_AREA) for g in (gray, before))
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    dis.setFinestScale(1)
-    flow: Map = dis.calc(now, then, None)
+        size = (w, h)
+    now, then = _shrunk(rgb, size), _shrunk(before, size)
+    matte, last = _shrunk(alpha, size), _shrunk(alpha_before, size)
+    flow = _along_subject(_flow(now, then), matte)
+    believed = _trust(now, then, matte, last, _grid(*size[::-1]) + flow)
     if size != (w, h):
         flow = cv2.resize(flow, (w, h), interpolation=cv2.INTER_LINEAR)
         flow *= np.array([w / size[0], h / size[1]], np.float32)
-    return grid + flow
+        believed = cv2.resize(believed, (w, h), interpolation=cv2.INTER_LINEAR)
+    return _grid(h, w) + flow, believed
 
 
-def trust(gray: NDArray[np.uint8], carried: Map, place: Map) -> Map:
-    """Return how far what was carried can be believed, [h, w] in 0..1."""
-    difference = cv2.blur(cv2.absdiff(carried, gray.astype(np.float32)), (5, 5))
-    # Where the flow bends, something comes to light or is covered, and the border is a guess.
-    flow = place - _grid(*gray.shape)
-    bend = sum(np.square(cv2.Sobel(flow, -1, *d, ksize=3, scale=1 / 8)) for d in ((1, 0), (0, 1)))
-    doubt = np.square(difference / np.float32(_TRUST)) + cv2.transform(bend, _BEND)
-    believed: Map = np.exp(-doubt)
+def speed(place: Map) -> Map:
+    """Return the square of how far each pixel went, in longer sides of the picture."""
+    h, w = place.shape[:2]
+    moved = (place - _grid(h, w)) * np.float32(1 / max(h, w))
+    squared: Map = cv2.transform(np.square(moved, out=moved), np.ones((1, 2), np.float32))
+    return squared
+
+
+def _shrunk(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    if image.shape[1::-1] == size:
+        return image
+    smaller: NDArray[Any] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return smaller
+
+
+def _flow(now: NDArray[np.uint8], then: NDArray[np.uint8]) -> Map:
+    """Return the way back from each pixel, [h, w, 2] float32."""
+    if min(now.shape[:2]) < _LEAST:
+        return np.zeros((*now.shape[:2], 2), np.float32)
+    # Full resolution counts, at the subject's edge; refinement by variation, at three times the
+    # cost, does not.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dis.setFinestScale(0)
+    gray, before = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (now, then))
+    flow: Map = dis.calc(gray, before, None)
+    return flow
+
+
+def _along_subject(flow: Map, alpha: Map) -> Map:
+    """Return ``flow``, at the subject's edge the subject's own."""
+    within = cv2.erode(alpha, np.ones((_WITHIN, _WITHIN), np.uint8))
+    share = _mean(within, _SPREAD)
+    moved = _mean(flow * within[:, :, None], _SPREAD)
+    moved /= (share + np.float32(1e-6))[:, :, None]
+    solid = cv2.erode(alpha, np.ones((_NEAR, _NEAR), np.uint8))
+    edge = np.clip(share * 20, 0, 1) * np.clip((1 - solid) * 10, 0, 1)
+    found: Map = flow + (moved - flow) * edge[:, :, None]
+    return found
+
+
+def _trust(
+    now: NDArray[np.uint8], then: NDArray[np.uint8], alpha: Map, last: Map, place: Map
+) -> Map:
+    carried = cv2.remap(then, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    difference = cv2.absdiff(carried, now).max(2).astype(np.float32)
+    weight = cv2.min(alpha, carry(last, place)) + np.float32(_BEHIND)
+    difference = _mean(difference * weight, _COMPARED) / _mean(weight, _COMPARED)
+    believed: Map = np.exp(-np.square(difference * np.float32(1 / _TRUST)))
     return believed if believed.mean() >= _CUT else np.zeros_like(believed)
+
+
+def _mean(values: Map, side: int) -> Map:
+    blurred: Map = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return blurred
 
 
 @lru_cache(8)

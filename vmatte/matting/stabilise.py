@@ -1,9 +1,9 @@
 """Temporal coherence for models that look at one frame at a time.
 
-The last alpha is carried to the present frame along dense optical flow (vmatte.matting.motion) and
-averaged with the model's, as far as the carried picture looks like the present one: where it does
-not (occlusions, motion that the flow lost, cuts) the model stands alone. It works at the working
-size, before refinement, and needs no frame to come: nothing is delayed.
+The last alpha is carried to the present frame along the subject's motion (vmatte.matting.motion)
+and averaged with the model's, as far as the carried subject looks like the present one: where it
+does not (occlusions, motion that the flow lost, cuts) the model stands alone. It works at the
+working size, before refinement, and needs no frame to come: nothing is delayed.
 
 Every pixel counts the frames that its average holds, so that the second frame weighs a half and not
 a tenth. Constants were chosen on clips that are not scored.
@@ -12,29 +12,32 @@ a tenth. Constants were chosen on clips that are not scored.
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.fullmatte import Map
 from vmatte.matting.base import Engine, Matte, Matter
-from vmatte.matting.motion import carry, motion, trust
+from vmatte.matting.motion import carry, follow, speed
 
 S = TypeVar("S")
 
-_MEMORY = 4
-"""Frames that an average may hold besides the present one."""
+_MEMORY = 12
+"""Frames that an average may hold besides the present one, where nothing moves."""
+
+_SPEED = 0.7 / 256
+"""Motion in a frame, as a share of the longer side, at which it may hold half as many: each carry
+of what moves puts it a little wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stabilised(Generic[S]):
     """State of a stabilised model: the model's own, and the last picture, alpha and counts.
 
-    gray: [h, w] uint8; alpha and count: [h, w] float32. None before the first frame.
+    rgb: [h, w, 3] uint8; alpha and count: [h, w] float32. None before the first frame.
     """
 
     inner: S
-    gray: NDArray[np.uint8] | None = None
+    rgb: NDArray[np.uint8] | None = None
     alpha: Map | None = None
     count: Map | None = None
 
@@ -62,15 +65,14 @@ class StabilisedMatter(Generic[S]):
     def step(self, rgb: NDArray[np.uint8], state: Stabilised[S]) -> tuple[Matte, Stabilised[S]]:
         """Matte one picture, see Matter."""
         matte, inner = self._inner.step(rgb, state.inner)
-        gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         alpha, count = matte.alpha, np.zeros_like(matte.alpha)
-        if state.gray is not None and state.alpha is not None and state.count is not None:
-            place = motion(gray, state.gray)
-            believed = trust(gray, carry(state.gray, place), place)
-            count = believed * np.minimum(carry(state.count, place) + 1, _MEMORY)
+        if state.rgb is not None and state.alpha is not None and state.count is not None:
+            place, believed = follow(rgb, state.rgb, matte.alpha, state.alpha)
+            longest = _MEMORY / (1 + speed(place) / np.float32(_SPEED**2))
+            count = believed * np.minimum(carry(state.count, place) + 1, longest)
             weight = count / (count + 1)
-            alpha = matte.alpha + weight * (carry(state.alpha, place) - matte.alpha)
-        return replace(matte, alpha=alpha), Stabilised(inner, gray, alpha, count)
+            alpha = matte.alpha + weight * (carry(state.alpha, place, sharp=True) - matte.alpha)
+        return replace(matte, alpha=alpha), Stabilised(inner, rgb, alpha, count)
 
     def close(self) -> None:
         """Free the network."""

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.fullmatte import Map
 from vmatte.matting.base import Engine, Matte, Matter
-from vmatte.matting.motion import carry, motion, trust
+from vmatte.matting.motion import carry, follow
 from vmatte.steer.clean import fill_holes, keep_parts
 from vmatte.steer.known import Trimap, certainty, impose, read_trimap, with_boxes
 from vmatte.steer.options import SteerOptions
@@ -60,16 +59,24 @@ def load_steered(
 
 
 @dataclass(frozen=True, slots=True)
-class Steered(Generic[S]):
-    """State: the inner matter's, and where a trimap is carried along, it and the last picture.
+class Seen:
+    """The last picture, what its matte became, and the trimap as it lay there.
 
-    gray: [h, w] uint8. keep, drop: [h, w] float32, how certain each pixel is.
+    rgb: [h, w, 3] uint8. alpha: [h, w] float32. keep, drop: the same, how certain each pixel is.
     """
 
+    rgb: NDArray[np.uint8]
+    alpha: Map
+    keep: Map
+    drop: Map
+
+
+@dataclass(frozen=True, slots=True)
+class Steered(Generic[S]):
+    """State: the inner matter's, and where a trimap is carried along, what was seen last."""
+
     inner: S
-    gray: NDArray[np.uint8] | None = None
-    keep: Map | None = None
-    drop: Map | None = None
+    seen: Seen | None = None
 
 
 class SteeredMatter(Generic[S]):
@@ -113,9 +120,9 @@ class SteeredMatter(Generic[S]):
         alpha = self._cleaned(alpha)
         state = replace(state, inner=inner)
         if self._first is not None:
-            state = _carried(state, rgb, self._first)
-            assert state.keep is not None and state.drop is not None
-            alpha = impose(alpha, state.keep, state.drop)
+            state = _carried(state, rgb, alpha, self._first)
+            assert state.seen is not None
+            alpha = state.seen.alpha
         if self._known is not None:
             alpha = impose(alpha, *certainty(self._known, *size))
         whole = self._options.trimap is not None and self._first is None
@@ -137,14 +144,14 @@ class SteeredMatter(Generic[S]):
         return alpha
 
 
-def _carried(state: Steered[S], rgb: NDArray[np.uint8], first: Trimap) -> Steered[S]:
-    """Return the state with the trimap as it lies in ``rgb``: less sure wherever motion is."""
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    if state.gray is None or state.keep is None or state.drop is None:
+def _carried(state: Steered[S], rgb: NDArray[np.uint8], alpha: Map, first: Trimap) -> Steered[S]:
+    """Return the state with the trimap as it lies in ``rgb``, and alpha as it says."""
+    before = state.seen
+    if before is None:
         keep, drop = certainty(first, *rgb.shape[1::-1])
     else:
-        place = motion(gray, state.gray)
+        place, believed = follow(rgb, before.rgb, alpha, before.alpha)
         # What is well believed stays certain, however many frames go by.
-        sure = np.minimum(2 * trust(gray, carry(state.gray, place), place), 1)
-        keep, drop = (carry(m, place) * sure for m in (state.keep, state.drop))
-    return replace(state, gray=gray, keep=keep, drop=drop)
+        sure = np.minimum(2 * np.square(believed), 1)
+        keep, drop = (carry(m, place) * sure for m in (before.keep, before.drop))
+    return replace(state, seen=Seen(rgb, impose(alpha, keep, drop), keep, drop))
