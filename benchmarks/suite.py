@@ -101,27 +101,30 @@ def errors(
     dataset = shared / "gt"
     found = {}
     for variant in planned:
+        mattes = variant.function.endswith("jobs:matte") and "ratio" not in variant.arguments
+        if not mattes and variant.name not in (judged.RECIPE, judged.REMBG):
+            continue
+        tell(f"error of {variant.name}")
         given: dict[str, Any] = {"dataset": str(dataset), "frames": frames}
-        written = str(folder / "mattes" / variant.name)
-        if variant.function.endswith("jobs:matte") and variant.arguments.get("ratio") is None:
-            function, given = "benchmarks.peers:score", given | dict(variant.arguments)
-        elif variant.name == judged.RECIPE:
-            more = {"folder": written, **variant.arguments}
-            isolated.call("benchmarks.peers:recipe_mattes", given | more, name=variant.name)
-            function, given = "benchmarks.peers:score_mattes", given | {"folder": written}
-        elif variant.name == judged.REMBG:
+        if mattes:
+            given |= variant.arguments
+            found[variant.name] = isolated.call("benchmarks.peers:score", given, name=variant.name)
+            continue
+        written = given | {"folder": str(folder / "mattes" / variant.name)}
+        if variant.name == judged.RECIPE:
+            more = {**written, **variant.arguments}
+            isolated.call("benchmarks.peers:recipe_mattes", more, name=variant.name)
+        else:
             isolated.call(
                 "benchmarks.rembg_loop:mattes",
-                {"videos": videos(dataset), "folder": written, "frames": frames},
+                {"videos": videos(dataset), "folder": written["folder"], "frames": frames},
                 name=variant.name,
                 python=variant.python,
                 environment=variant.environment,
             )
-            function, given = "benchmarks.peers:score_mattes", given | {"folder": written}
-        else:
-            continue
-        tell(f"error of {variant.name}")
-        found[variant.name] = isolated.call(function, given, name=variant.name)
+        found[variant.name] = isolated.call(
+            "benchmarks.peers:score_mattes", written, name=variant.name
+        )
     return found
 
 
@@ -161,18 +164,18 @@ def main() -> int:
     parser.add_argument("--models", default=",".join(MODELS), metavar="A,B,...")
     parser.add_argument("--sizes", default=",".join(SIZES), metavar="A,B,...")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.5, help="of each run")
-    parser.add_argument("--frames", type=int, default=12, help="of each video, for the error")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run")
+    parser.add_argument("--frames", type=int, default=10, help="of each video, for the error")
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one round of a second each, 1080p and 4k, 3 frames; nothing is compared",
+        help="one round of a second each, 1080p and 4k, 2 frames; nothing is compared",
     )
     parser.add_argument("-o", "--output", type=Path, help="folder; default: results, quick: out")
     parser.add_argument("--baseline", type=Path, help="default: suite.json of the last commit")
     args = parser.parse_args()
     if args.quick:
-        args.rounds, args.seconds, args.sizes, args.frames = 1, 1.0, "1080p,4k", 3
+        args.rounds, args.seconds, args.sizes, args.frames = 1, 1.0, "1080p,4k", 2
     output = args.output or (ROOT / "out" / "bench" if args.quick else RESULTS)
     baseline = json.loads(args.baseline.read_text()) if args.baseline else None
     if baseline is None and not args.quick:
