@@ -25,10 +25,10 @@ from benchmarks.common import RESULTS, RVM, arguments, models, table, write
 from benchmarks.known import backgrounds, people, shrunk, spread, stills
 from benchmarks.replay import Remembered
 from vmatte import refine as refining
-from vmatte.composite.blend import own_colour
+from vmatte.composite.blend import own_colours
 from vmatte.evaluation import RAW, evaluate, find_clips
 from vmatte.frames import Frame, from_array
-from vmatte.fullmatte import FullMatte
+from vmatte.fullmatte import FullMatte, codes
 from vmatte.matting import Matte, MatterOptions, load_matter
 from vmatte.metrics import grad, mad, mse
 from vmatte.refine import RefineOptions, refine
@@ -102,9 +102,9 @@ def enlarged(shared: Path, longer: int) -> dict[str, Any]:
 def own(frame: Frame, matte: FullMatte) -> Any:
     """Return the foreground colours that vmatte uses, the frame's own where it keeps them."""
     result = frame.planes[0].copy()
-    for edge in matte.edges:
-        part = edge.region.slices
-        result[part] = own_colour(frame.planes[0][part], matte, edge, (0, 0), frame.format, 0)
+    plane = frame.planes[0]
+    for packing, _, colours in own_colours(plane, matte, (0, 0), frame.format, 0):
+        packing.scatter(codes(colours, frame.format.depth), result)
     return result.astype(np.float32)
 
 

@@ -17,7 +17,18 @@ from vmatte.closed_form import solve
 from vmatte.decontaminate import estimate_foreground
 from vmatte.errors import OptionError
 from vmatte.frames import Frame
-from vmatte.fullmatte import TILE, Edge, FullMatte, Map, Region, Tiles, sample
+from vmatte.fullmatte import (
+    COLUMNS,
+    TILE,
+    Edges,
+    FullMatte,
+    Map,
+    Packing,
+    Region,
+    Tiles,
+    batches,
+    sample,
+)
 from vmatte.matting.base import Matte
 from vmatte.pixels import Plane
 from vmatte.steer.key import KeyOptions, pull, subject
@@ -91,7 +102,7 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
         return FullMatte(size, (), solid)
     # A key is exact: where it is as large as the frame, a filter could only blur it.
     guided = options.method != "off" and options.threshold is None and (keyed is None or scale > 1)
-    picture = None
+    picture: Map | None = None
     if keyed is not None:
         picture = keyed.picture
     elif guided or options.decontaminate:
@@ -99,17 +110,21 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     if guided:
         assert picture is not None
         top = (1 << frame.format.depth) - 1
-        a, b = _guided(picture[_guide(frame)], alpha, scale, top, options)
+        guide = picture if picture.ndim < 3 else cv2.extractChannel(picture, _guide(frame))
+        a, b = _guided(guide, alpha, scale, top, options)
         luma = _guide_plane(frame)
         maps = cv2.merge([a, b, low, high])
-        edges = [Edge(r, _along(luma[r.slices], sample(maps, r, size))) for r in regions]
+        edges = [Edges(p, _along(luma, maps, p, size)) for p in batches(regions)]
     else:
-        edges = [Edge(r, sample(alpha, r, size)) for r in regions]
+        edges = [Edges(p, p.enlarge(alpha, size)) for p in batches(regions)]
         if options.threshold is not None:
-            edges = [Edge(e.region, (e.alpha >= 0.5).astype(np.float32)) for e in edges]
+            edges = [Edges(e.packing, (e.alpha >= 0.5).astype(np.float32)) for e in edges]
     if matte.known is not None and matte.known.shape == (frame.height, frame.width):
         known = matte.known
-        edges = [Edge(e.region, impose_exactly(e.alpha, known[e.region.slices])) for e in edges]
+        edges = [
+            Edges(e.packing, impose_exactly(e.alpha, e.packing.gather(known).astype(np.uint8)))
+            for e in edges
+        ]
     refined = FullMatte(size, tuple(edges), solid)
     if options.method == "closed-form":
         refined = _retiled(refined, solve(frame.rgb(size), refined.values(), matte, scale))
@@ -119,25 +134,24 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
         refined = replace(refined, subject=subject(keyed, frame.format.name))
     elif options.decontaminate and refined.edges:
         assert picture is not None
-        refined = replace(refined, residual=_residual(rgb, picture, matte, alpha, frame))
+        refined = replace(refined, residual=_residual(picture, matte, alpha, frame))
     return refined
 
 
-def _along(luma: Plane, maps: Map) -> Map:
-    """Return alpha of a region: a * luma + b, bound by the least and greatest alpha around."""
-    a, b, low, high = cv2.split(maps)
-    value: Map = cv2.multiply(luma, a, dtype=cv2.CV_32F)
-    cv2.add(value, b, value)
-    # A textured background must not print through: the model's own neighbourhood binds.
-    cv2.max(value, low, value)
-    cv2.min(value, high, value)
-    return value
+def _along(luma: Plane, maps: Map, packing: Packing, size: tuple[int, int]) -> Map:
+    """Return a * luma + b, bound by the least and greatest alpha around; maps: these four."""
+    alpha = np.empty((1, packing.count), np.float32)
+    for region, (slices, value) in zip(packing.regions, packing.blocks(alpha), strict=True):
+        a, b, low, high = cv2.split(sample(maps, region, size))
+        cv2.multiply(luma[slices], a, value, dtype=cv2.CV_32F)
+        cv2.add(value, b, value)
+        # A textured background must not print through: the model's own neighbourhood binds.
+        cv2.max(value, low, value)
+        cv2.min(value, high, value)
+    return alpha
 
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
-
-
-_REACH = np.ones((5, 5), np.uint8)
 
 
 def _levels(alpha: Map, options: RefineOptions) -> Map:
@@ -153,25 +167,27 @@ def _levels(alpha: Map, options: RefineOptions) -> Map:
 def _tiles(low: Map, high: Map, size: tuple[int, int]) -> Tiles:
     """Return edges and solid: runs of tiles, given the least and greatest alpha near each pixel."""
     h, w = low.shape
-    width, height = size
-    rows = np.minimum(np.arange(0, height, TILE) * h // height, h - 1)
-    cols = np.minimum(np.arange(0, width, TILE) * w // width, w - 1)
-    # A tile's last pixels are interpolated from low and high beyond it: up to two working pixels,
-    # where its end falls within one.
-    seen = cv2.dilate((high > 0).astype(np.uint8), _REACH, borderType=cv2.BORDER_REPLICATE)
-    full = cv2.erode((low >= 1).astype(np.uint8), _REACH, borderType=cv2.BORDER_REPLICATE)
-    is_solid = _by_tile(np.minimum, full, rows, cols) > 0
-    is_edge = (_by_tile(np.maximum, seen, rows, cols) > 0) & ~is_solid
+    rows, cols = _reach(size[1], TILE, h), _reach(size[0], COLUMNS, w)
+    is_solid = _by_tile(cv2.REDUCE_MIN, low, rows, cols) >= 1
+    is_edge = (_by_tile(cv2.REDUCE_MAX, high, rows, cols) > 0) & ~is_solid
     return tuple(_runs(is_edge, size)), tuple(_runs(is_solid, size))
 
 
-def _by_tile(least: np.ufunc, plane: NDArray[Any], rows: Any, cols: Any) -> NDArray[Any]:
-    """Return the least (or what ``least`` reduces to) of each tile; they begin at rows, cols."""
-    # Many times as fast as reduceat along rows.
-    ends = np.maximum([*rows[1:], len(plane)], rows + 1)
-    bands = np.stack([least.reduce(plane[y:end]) for y, end in zip(rows, ends, strict=True)])
-    found: NDArray[Any] = least.reduceat(bands, cols, 1)
-    return found
+def _reach(full: int, step: int, small: int) -> list[tuple[int, int]]:
+    """Return the pixels, of ``small`` ones, from which each tile of ``full`` is interpolated."""
+    begin = np.arange(0, full, step)
+    end = np.minimum(begin + step, full)
+    first = np.floor((begin + 0.5) * (small / full) - 0.5)
+    last = np.floor((end - 0.5) * (small / full) - 0.5) + 1
+    ends = np.minimum(last, small - 1) + 1
+    return [*zip(np.maximum(first, 0).astype(int), ends.astype(int), strict=True)]
+
+
+def _by_tile(least: int, plane: Map, rows: Any, cols: Any) -> Map:
+    """Return the least (or what ``least`` reduces to) of each tile, given as ranges of both."""
+    bands = np.concatenate([cv2.reduce(plane[a:b], 0, least) for a, b in rows])
+    found = [cv2.reduce(bands[:, a:b], 1, least) for a, b in cols]
+    return np.concatenate(found, axis=1)
 
 
 def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
@@ -181,7 +197,7 @@ def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
     starts, ends = np.argwhere(change == 1).tolist(), np.argwhere(change == -1).tolist()
     for (row, first), (_, last) in zip(starts, ends, strict=True):
         yield Region(
-            row * TILE, min((row + 1) * TILE, height), first * TILE, min(last * TILE, width)
+            row * TILE, min((row + 1) * TILE, height), first * COLUMNS, min(last * COLUMNS, width)
         )
 
 
@@ -223,8 +239,8 @@ def _guide_plane(frame: Frame) -> Plane:
     return plane[:, :, _guide(frame)] if frame.format.channels > 1 else plane
 
 
-def _native(rgb: NDArray[Any], frame: Frame) -> tuple[Map, ...]:
-    """Return the channels of the frame's format, [h, w] float32 in code values.
+def _native(rgb: NDArray[Any], frame: Frame) -> Map:
+    """Return RGB in the frame's format, [h, w, C] or of gray [h, w] float32, in code values.
 
     rgb: uint8, or float32 in 0..1.
     """
@@ -238,18 +254,18 @@ def _native(rgb: NDArray[Any], frame: Frame) -> tuple[Map, ...]:
     if rgb.dtype == np.uint8:
         rgb = rgb.astype(np.float32)
         matrix = matrix * np.array([1 / 255, 1 / 255, 1 / 255, 1], np.float32)
-    return tuple(cv2.split(cv2.transform(rgb, matrix)))
+    native: Map = cv2.transform(rgb, matrix)
+    return native
 
 
-def _residual(
-    rgb: NDArray[np.uint8], picture: tuple[Map, ...], matte: Matte, alpha: Map, frame: Frame
-) -> tuple[Map, ...]:
+def _residual(picture: Map, matte: Matte, alpha: Map, frame: Frame) -> tuple[Map, ...]:
     """Return what turns the picture into the subject's own colour, see FullMatte."""
-    foreground = matte.foreground
-    if foreground is None:
-        foreground = estimate_foreground(rgb.astype(np.float32) * np.float32(1 / 255), alpha)
-    own = _native(foreground, frame)
-    return tuple(cv2.subtract(f, p, f) for f, p in zip(own, picture, strict=True))
+    if matte.foreground is not None:
+        own = _native(matte.foreground, frame)
+    else:
+        own = estimate_foreground(picture, alpha, (1 << frame.format.depth) - 1)
+    own -= picture
+    return tuple(cv2.split(own))
 
 
 def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
@@ -258,12 +274,11 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
     pixels = round(options.grow)
     # OpenCV ends a Gaussian at 4 sigma.
     reach = abs(pixels) + math.ceil(2 * options.feather)
-    near = np.zeros((-(-height // TILE), -(-width // TILE)), np.uint8)
-    for edge in matte.edges:
-        y, _, first, last = edge.region
-        near[y // TILE, first // TILE : -(-last // TILE)] = 1
-    side = 2 * math.ceil(reach / TILE) + 1
-    near = cv2.dilate(near, np.ones((side, side), np.uint8))
+    near = np.zeros((-(-height // TILE), -(-width // COLUMNS)), np.uint8)
+    for y, _, first, last in (r for e in matte.edges for r in e.regions):
+        near[y // TILE, first // COLUMNS : -(-last // COLUMNS)] = 1
+    rows, columns = (2 * math.ceil(reach / n) + 1 for n in (TILE, COLUMNS))
+    near = cv2.dilate(near, np.ones((rows, columns), np.uint8))
     # What lies around a run is worked out again for the next one; too often where it is more.
     runs = _runs(near > 0, matte.size) if reach <= TILE else [Region(0, height, 0, width)]
     plane = matte.values()
@@ -283,10 +298,10 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
 def _retiled(matte: FullMatte, shaped: Map) -> FullMatte:
     """Return ``matte`` with alpha as in the plane ``shaped``."""
     width, height = matte.size
-    rows, cols = np.arange(0, height, TILE), np.arange(0, width, TILE)
-    is_solid = _by_tile(np.minimum, shaped, rows, cols) >= 1
-    is_edge = (_by_tile(np.maximum, shaped, rows, cols) > 0) & ~is_solid
-    edges = (Edge(r, np.ascontiguousarray(shaped[r.slices])) for r in _runs(is_edge, matte.size))
+    rows, cols = _reach(height, TILE, height), _reach(width, COLUMNS, width)
+    is_solid = _by_tile(cv2.REDUCE_MIN, shaped, rows, cols) >= 1
+    is_edge = (_by_tile(cv2.REDUCE_MAX, shaped, rows, cols) > 0) & ~is_solid
+    edges = (Edges(p, p.gather(shaped)) for p in batches([*_runs(is_edge, matte.size)]))
     return replace(matte, edges=tuple(edges), solid=tuple(_runs(is_solid, matte.size)))
 
 

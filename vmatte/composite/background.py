@@ -94,10 +94,9 @@ class ColourBackground(_Prepared):
         for index in range(format.planes):
             sx, sy = format.shift(index)
             shape = (-(-info.height >> sy), -(-info.width >> sx))
-            if format.channels > 1:
-                planes.append(np.tile(codes, (*shape, 1)))
-            else:
-                planes.append(np.full(shape, codes[index]))
+            # Views of one pixel: nothing need be read from memory.
+            pixel = codes if format.channels > 1 else codes[index]
+            planes.append(np.broadcast_to(pixel, (*shape, *pixel.shape)))
         self._planes = tuple(planes)
 
 

@@ -1,11 +1,13 @@
 """Blending on the native planes: copies where alpha is 0 or 1, arithmetic only at the edges."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from av import VideoFrame
 
 from vmatte.frames import Frame, new_picture, plane_views
-from vmatte.fullmatte import Edge, FullMatte, Map, Shift
+from vmatte.fullmatte import FullMatte, Map, Packing, Shift, codes
 from vmatte.pixels import FORMATS, PixelFormat, Plane
 
 
@@ -23,10 +25,12 @@ def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> Video
         for region in matte.solid:
             part = region.scaled(shift).slices
             out[part] = plane[part]
-        for edge in matte.edges:
-            part = edge.region.scaled(shift).slices
-            subject = own_colour(plane[part], matte, edge, shift, format, index)
-            _mix(subject, behind[part], edge.shares_at(shift), out[part])
+        for packing, alpha, own in own_colours(plane, matte, shift, format, index):
+            low = packing.gather(behind)
+            own -= low
+            own *= alpha
+            own += low
+            packing.scatter(codes(own, format.depth), out)
     return picture
 
 
@@ -49,13 +53,9 @@ def cut_out(frame: Frame, matte: FullMatte, format: PixelFormat) -> VideoFrame:
         for region in matte.solid:
             part = region.scaled(shift).slices
             colours[part] = plane[part]
-        for edge in matte.edges:
-            part = edge.region.scaled(shift).slices
-            subject = own_colour(plane[part], matte, edge, shift, format, index)
-            seen = edge.shares_at(shift)[0] >= 0.5 / top
-            if subject.ndim == 3:
-                seen = seen[:, :, None]
-            colours[part] = np.where(seen, subject, np.asarray(black[index], plane.dtype))
+        for packing, alpha, own in own_colours(plane, matte, shift, format, index):
+            own[alpha < 0.5 / top] = black[index]
+            packing.scatter(codes(own, format.depth), colours)
     if format.alpha:
         dense = matte.dense(format.depth)
         if format.channels == 4:
@@ -65,30 +65,31 @@ def cut_out(frame: Frame, matte: FullMatte, format: PixelFormat) -> VideoFrame:
     return picture
 
 
-def own_colour(
-    part: Plane, matte: FullMatte, edge: Edge, shift: Shift, format: PixelFormat, index: int
-) -> Plane:
-    """Return an edge's region of plane ``index`` without the old background's colour."""
-    if not matte.residual:
-        return part
-    if format.channels > 1:
-        residual: Map = cv2.merge([matte.residual_at(edge, shift, c) for c in range(3)])
-    else:
-        residual = matte.residual_at(edge, shift, index)
-    if part.dtype == np.uint8:
-        subject: Plane = cv2.add(part, residual, dtype=cv2.CV_8U)
-        return subject
-    top = (1 << format.depth) - 1
-    return np.clip(np.rint(part + residual), 0, top).astype(np.uint16)
+def own_colours(
+    plane: Plane, matte: FullMatte, shift: Shift, format: PixelFormat, index: int
+) -> Iterator[tuple[Packing, Map, Map]]:
+    """Yield (packing, alpha, colour) of the edges of plane ``index``, see Packing.
 
-
-def _mix(subject: Plane, behind: Plane, shares: tuple[Map, Map], out: Plane) -> None:
-    if subject.dtype == np.uint8:
-        cv2.blendLinear(subject, behind, *shares, out)
-        return
-    low = behind.astype(np.float32)
-    weight = shares[0] if subject.ndim == 2 else shares[0][:, :, None]
-    out[...] = np.rint(low + (subject - low) * weight)
+    colour: the plane's code values without the old background's share. It fades to the plane's own
+    as alpha comes near 1, so that opaque pixels stay bit-equal to the source.
+    """
+    channels = 3 if format.channels > 1 else 1
+    first = 0 if channels > 1 else index
+    maps = matte.residual[first : first + channels]
+    residual = cv2.merge(maps) if maps else None
+    size = (plane.shape[1], plane.shape[0])
+    for edges in matte.edges:
+        packing, alpha = edges.at(shift)
+        if channels > 1:
+            alpha = np.repeat(alpha, channels, axis=1)
+        own = packing.gather(plane)
+        if residual is not None:
+            # min(1 - alpha, 1/8) * 8
+            fade = np.float32(1) - alpha
+            cv2.threshold(fade, 1 / 8, 1 / 8, cv2.THRESH_TRUNC, fade)
+            fade *= packing.enlarge(residual, size)
+            cv2.scaleAdd(fade, 8.0, own, own)
+        yield packing, alpha, own
 
 
 def _black(frame: Frame) -> list[float]:

@@ -85,7 +85,7 @@ class Keyed:
     """
 
     alpha: Map
-    picture: tuple[Map, ...]
+    picture: Map
     residual: Map
     frame: Frame
 
@@ -119,7 +119,7 @@ def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
     deep = _moved(model, -0.025)
     joined = _join(keyed, model, deep)
     residual = _clean(image, screen, strength, joined, deep, hue) * top
-    return Keyed(joined, (luma.astype(np.float32),), residual, work)
+    return Keyed(joined, luma.astype(np.float32), residual, work)
 
 
 def subject(keyed: Keyed, format: str) -> VideoFrame:
