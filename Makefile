@@ -12,7 +12,7 @@ help:
 	@echo "make demo    matte a sample clip and say where the result is"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy --strict"
-	@echo "make bench   the measurements behind the numbers in the docs (needs the test data)"
+	@echo "make bench   speed of everything, with its quality (needs the test data; ARGS=--quick)"
 	@echo "make wheel   build dist/*.whl"
 	@echo "make clean   remove what these commands made"
 
@@ -57,7 +57,7 @@ wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel
 
 bench: $(VENV)/installed
-	for name in correctness speed memory refinement; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks.suite $(ARGS)
 
 clean:
 	rm -rf $(VENV) out dist build

@@ -3,16 +3,14 @@
 import argparse
 import json
 import os
-import platform
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from vmatte.bench.machine import origin
 from vmatte.registry import Store, load_registry
 from vmatte.registry.importing import import_model
 
@@ -70,16 +68,9 @@ def models(shared: Path) -> Iterator[None]:
 
 def write(name: str, results: dict[str, Any]) -> None:
     """Write results/NAME.json with date, machine, commit and versions."""
-    packages = ("av", "numpy", "onnxruntime", "openvino", "opencv-python")
-    record = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory()} GB",
-        "commit": _commit(),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        **results,
-    }
+    record = {**origin(), "commit": commit(), **results}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(_rounded(record), indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(rounded(record), indent=1) + "\n")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -95,26 +86,17 @@ def _cell(value: object) -> str:
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Return ``value`` with all numbers in it rounded to four digits."""
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return [_rounded(v) for v in value] if isinstance(value, list | tuple) else value
+        return {k: rounded(v) for k, v in value.items()}
+    return [rounded(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
+def commit() -> str | None:
+    """Return the commit of the checkout, with -dirty where it was changed."""
     command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or None
-
-
-def _memory() -> int:
-    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)

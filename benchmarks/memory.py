@@ -8,18 +8,16 @@ short runs at the default working size, each runtime in a process of its own.
     python -m benchmarks.memory --shared ../shared
 """
 
-import json
-import subprocess
 import sys
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from benchmarks.common import RVM, arguments, models, table, write
+from vmatte import isolated
+from vmatte.bench.clips import repeat
 from vmatte.job import JobOptions, matte
 from vmatte.matting import MatterOptions
 from vmatte.runtimes import RuntimeOptions
@@ -30,33 +28,13 @@ SLOPE, PEAK = 1.0, 700.0
 """Goals: MB per 1,000 frames, MB."""
 
 
-def repeat(clip: Path, target: Path, frames: int) -> None:
-    """Write ``clip`` again and again, without decoding it, up to ``frames`` pictures."""
-    written, shift = 0, 0
-    with av.open(str(target), "w") as writer:
-        out: Any = None
-        while written < frames:
-            with av.open(str(clip)) as reader:
-                stream = reader.streams.video[0]
-                out = out or writer.add_stream_from_template(stream)
-                packets = [p for p in reader.demux(stream) if p.size]
-                assert stream.time_base is not None and stream.average_rate is not None
-                step = round(Fraction(1) / stream.average_rate / stream.time_base)
-                length = max(p.pts for p in packets) - min(p.pts for p in packets) + step
-                for packet in packets:
-                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = out
-                    writer.mux(packet)
-                written, shift = written + len(packets), shift + length
-
-
 def resident() -> float:
     """Return the resident memory of this process in MB."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["VmRSS"].split()[0]) * 1024 / 1e6
 
 
-def child(clip: Path, target: Path, runtime: Any, ratio: float | None) -> dict[str, Any]:
+def child(clip: str, target: str, runtime: Any, ratio: float | None) -> dict[str, Any]:
     """Matte ``clip`` in this process and return its memory over time."""
     samples: list[tuple[int, float]] = []
 
@@ -66,7 +44,7 @@ def child(clip: Path, target: Path, runtime: Any, ratio: float | None) -> dict[s
 
     matter = MatterOptions(runtime=RuntimeOptions(runtime=runtime), ratio=ratio)
     options = JobOptions(model=RVM, matter=matter, overwrite=True)
-    stats = matte(str(clip), [str(target)], options, progress=progress)
+    stats = matte(clip, [target], options, progress=progress)
     engine = f"{stats.engine.runtime} {stats.engine.precision}"
     peak = (stats.peak_memory or 0) / 1e6
     return {"engine": engine, "frames": stats.frames, "peak_mb": peak, "samples": samples}
@@ -91,18 +69,12 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--frames", type=int, default=3000)
     parser.add_argument("--ratio", type=float, default=0.1, help="of the long run")
-    parser.add_argument("--child", nargs=3, metavar=("CLIP", "RUNTIME", "RATIO"), help="internal")
     args = parser.parse_args()
-    if args.child:
-        clip, runtime, ratio = args.child
-        target = Path(clip).with_name("out.mp4")
-        print(json.dumps(child(Path(clip), target, runtime, float(ratio) or None)))
-        return 0
 
-    def run(clip: Path, runtime: str, ratio: float) -> dict[str, Any]:
-        command = [sys.executable, "-m", "benchmarks.memory", "--child", str(clip), runtime]
-        done = subprocess.run([*command, str(ratio)], check=True, stdout=subprocess.PIPE)
-        found: dict[str, Any] = json.loads(done.stdout)
+    def run(clip: Path, runtime: str, ratio: float | None) -> dict[str, Any]:
+        target = str(clip.with_name("out.mp4"))
+        given = {"clip": str(clip), "target": target, "runtime": runtime, "ratio": ratio}
+        found: dict[str, Any] = isolated.call("benchmarks.memory:child", given, name="memory")
         return found
 
     with models(args.shared), tempfile.TemporaryDirectory() as folder:
@@ -111,8 +83,8 @@ def main() -> int:
         repeat(args.shared / "clips" / CLIP, long, args.frames)
         runs = {
             "long, small ratio": run(long, "auto", args.ratio),
-            "short, openvino": run(short, "openvino", 0),
-            "short, onnxruntime": run(short, "onnxruntime", 0),
+            "short, openvino": run(short, "openvino", None),
+            "short, onnxruntime": run(short, "onnxruntime", None),
         }
     samples = runs["long, small ratio"]["samples"]
     fitted = slope(samples)

@@ -1,70 +1,40 @@
-"""Networks that answer from a recording, to see what everything but the network costs."""
+"""Mattes from a recording, to see what everything but the network costs."""
 
-from itertools import count
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vmatte.matting import Engine, Matte, Matter
 from vmatte.sources import FrameSource
 
 
-def record(matter: Any, source: FrameSource, path: Path) -> None:
-    """Run RVM over ``source`` and keep the network's first output, frame by frame."""
-    runtime, state, kept = matter._runtime, None, []
-    run = runtime.run
-
-    def remembering(feeds: Any) -> Any:
-        out = run(feeds)
-        kept.append(out[runtime.outputs[0]].astype(np.float16))
-        return out
-
-    runtime.run = remembering
-    for frame in source:
+def record(matter: Matter[Any], source: FrameSource, path: Path, frames: int) -> None:
+    """Run ``matter`` over the first frames of ``source`` and keep its mattes, closing both."""
+    state, kept = None, []
+    for frame in islice(source, frames):
         size = matter.working_size(frame.width, frame.height)
-        state = state or matter.start(*size)
-        state = matter.step(frame.rgb(size), state)[1]
+        state = matter.start(*size) if state is None else state
+        matte, state = matter.step(frame.rgb(size), state)
+        kept.append(matte.alpha.astype(np.float16))
     source.close()
-    np.savez(path, base=np.stack(kept))
+    matter.close()
+    np.savez(path, alpha=np.stack(kept))
 
 
-class _Recorded:
-    """A runtime that answers what was recorded, whatever it is asked."""
+class Replay:
+    """A matter that gives recorded mattes, over and over. See Matter."""
 
-    def __init__(self, real: Any, path: Path) -> None:
-        self._answers = np.load(path)["base"].astype(np.float32)
-        self._real, self._next = real, count()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def run(self, feeds: Any) -> Any:
-        answer = self._answers[next(self._next) % len(self._answers)]
-        states = {f"r{k}o": feeds[f"r{k}i"] for k in range(1, 5)}
-        return {self._real.outputs[0]: answer, **states}
-
-
-def replaying(matter: Any, path: Path) -> Matter[Any]:
-    """Return RVM with its network replaced; packing, unpacking and checks stay."""
-    matter._runtime = _Recorded(matter._runtime, path)
-    return matter  # type: ignore[no-any-return]
-
-
-class ReplayAlpha:
-    """A matter that gives recorded alpha at ``size``, no foreground. See Matter."""
-
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        """Scale the recording at ``path``."""
-        base = np.load(path)["base"][:, 0, 3].astype(np.float32).clip(0, 1)
-        self._alphas = [cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in base]
-        self._size = size
+    def __init__(self, path: Path) -> None:
+        """Load the recording at ``path``."""
+        self._alphas = [*np.load(path)["alpha"].astype(np.float32)]
         self.engine = Engine(model="replay", runtime="replay", provider="cpu", precision="fp32")
 
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the fixed size."""
-        return self._size
+    def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
+        """Return that of the recording."""
+        height, width = self._alphas[0].shape
+        return width, height
 
     def start(self, width: int, height: int) -> int:
         """Begin with the first matte."""

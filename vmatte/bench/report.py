@@ -17,9 +17,11 @@ COLUMNS: tuple[Column, ...] = (
     ("cpu_ms", "CPU ms a frame", "number"),
     ("peak_mb", "peak MB", "whole"),
     ("mad", "MAD", "number"),
-    ("stages", "ms a frame by stage, all threads", "text"),
     ("ran", "ran on", "text"),
 )
+
+STAGE = "stage "
+"""Begins the keys of the columns with the ms of a frame that a stage takes, over all threads."""
 
 _RATES = (120, 60, 50, 30, 25, 24, 15)
 
@@ -44,16 +46,16 @@ def lines(results: dict[str, Any]) -> list[dict[str, Any]]:
             if "working_size" in row:
                 line["working"] = "{}x{}".format(*row["working_size"])
                 line["ran"] = f"{row['runtime']} {row['provider']} {row['precision']}"
-            if "stages_ms" in row:
-                stages = row["stages_ms"].items()
-                line["stages"] = ", ".join(f"{k} {v:.1f}" for k, v in stages if v >= 0.05)
+            line |= {f"{STAGE}{k}": v for k, v in row.get("stages_ms", {}).items()}
         found.append(line)
     return found
 
 
 def columns(table: Sequence[dict[str, Any]]) -> list[Column]:
-    """Return the columns that ``table`` has something for."""
-    return filled(COLUMNS, table)
+    """Return the columns that ``table`` has something for, stages last."""
+    stages = dict.fromkeys(k for line in table for k in line if k.startswith(STAGE))
+    named = [(k, f"{k.removeprefix(STAGE)} ms", "number") for k in stages]
+    return [*filled(COLUMNS, table), *named]
 
 
 def said(results: dict[str, Any]) -> list[str]:

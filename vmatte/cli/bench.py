@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vmatte.bench.clips import SIZES
-from vmatte.bench.report import columns, lines, origin_of, render, said
+from vmatte.bench.report import STAGE, columns, lines, origin_of, render, said
 from vmatte.bench.run import BenchOptions, bench
 from vmatte.cli.options import accept_licence
 from vmatte.errors import UnsupportedOutputError, VmatteError, writing
@@ -105,7 +105,7 @@ def command(
     else:
         click.echo(origin_of(results))
         table = lines(results)
-        print_table(table, [c for c in columns(table) if c[0] != "stages"])
+        print_table(table, [c for c in columns(table) if not c[0].startswith(STAGE)])
         for line in said(results):
             click.echo(line)
     if output is not None:

@@ -50,7 +50,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     for row in rows:
         drawn.add_row(*(escape(show(row.get(key), kind)) for key, _, kind in columns))
     # Piped into a file, rows must not be folded to 80 columns.
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(drawn)
+    Console(width=None if sys.stdout.isatty() else 300, highlight=False).print(drawn)
 
 
 def html_table(
