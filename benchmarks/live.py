@@ -186,11 +186,21 @@ def main() -> int:
                     missed.append(f"{name}: more than {OVERHEAD:g} ms beside the network")
         if args.minutes:
             found["soak"] = done = soak(clip, args.model, args.minutes, args.fail_every)
-            table(["soak", ""], [[k, str(v)] for k, v in done.items()])
+            for key, value in done.items():
+                print(f"{key:<20}{_short(value)}")
             missed += failed(done)
     write("live", found)
     print("all goals are met" if not missed else "missed: " + "; ".join(missed))
     return 1 if missed else 0
+
+
+def _short(value: object) -> str:
+    """Return ``value`` in a line: of many numbers, how many, the least and the greatest."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_short(v)}" for k, v in value.items())
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return f"{min(value):.1f} to {max(value):.1f} ({len(value)})"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def failed(done: dict[str, Any]) -> list[str]:

@@ -155,17 +155,17 @@ class Watch:
             time.sleep(min(0.05, end - now))
 
     def slope(self, period: float) -> tuple[float, float, list[float]]:
-        """Return MB an hour after the warm-up, its standard error, and the means it rests on.
+        """Return MB an hour after the warm-up, its standard error, and what it rests on.
 
-        A line through the means of ``period`` seconds each: within one, samples follow each other
-        too closely to count as so many.
+        A line through the least of every ``period`` seconds: what is above it are pictures on their
+        way, whose number depends on the moment.
         """
         begin = _WARM_UP * self.samples[-1][0]
         late = np.array([s for s in self.samples if s[0] >= begin], float)
         period = min(period, (late[-1, 0] - late[0, 0]) / 6)
         index = ((late[:, 0] - late[0, 0]) / period).astype(int)
         whole = [late[index == i] for i in range(index.max())]
-        points = np.array([p.mean(0) for p in whole if len(p)])
+        points = np.array([p[p[:, 1].argmin()] for p in whole if len(p)])
         (gain, _), spread = np.polyfit(points[:, 0] / 3600, points[:, 1], 1, cov=True)
         return float(gain), float(spread[0, 0] ** 0.5), [float(p) for p in points[:, 1]]
 
@@ -244,7 +244,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
     thread.join(20)
     gc.collect()
     stats = results[0]
-    gain, error, means = watch.slope(fail_every)
+    gain, error, least = watch.slope(fail_every)
     searches = (camera.search, blurred.search)
     found = {
         "minutes": minutes,
@@ -268,7 +268,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
             k: getattr(stats, k)
             for k in ("captured", "composed", "stalls", "losses", "reconnects", "errors")
         },
-        "memory_means_mb": means,
+        "memory_mb": least,
     }  # fmt: skip
     matter.close()
     return found
