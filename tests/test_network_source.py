@@ -8,15 +8,14 @@ from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from media import SIZE, make_image, make_video, rgb_picture
+from media import SIZE, make_video
+from network import lost, shows
 from rtsp_server import RtspServer, free_port
 from web_stream import web
 
 from vmatte.errors import InputError, InputNotFoundError, OptionError, SourceLostError, mask
-from vmatte.frames import Frame
 from vmatte.sources import FrameSource, LiveInput, NetworkSource, open_live, open_source
 from vmatte.sources.network import Times
 
@@ -61,21 +60,6 @@ def source(server: RtspServer) -> Iterator[FrameSource]:
     opened.close()
 
 
-def _lost(frames: Iterator[Frame]) -> tuple[float, SourceLostError]:
-    begun = time.monotonic()
-    with pytest.raises(SourceLostError) as caught:
-        for _ in frames:
-            pass
-    return time.monotonic() - begun, caught.value
-
-
-def _shows(frame: Frame, size: tuple[int, int]) -> None:
-    """The corners are the clip's, and upright: nothing of another size or time is mixed in."""
-    got, want = frame.rgb(size).astype(int), rgb_picture(0, size).astype(int)
-    for y, x in ((8, 8), (8, -8), (-8, 8), (-8, -8)):
-        assert np.abs(got[y, x] - want[y, x]).max() < 16
-
-
 def test_frames_come_whole_at_their_rate(source: FrameSource) -> None:
     assert source.info.live
     assert source.info.size == LARGE
@@ -87,14 +71,14 @@ def test_frames_come_whole_at_their_rate(source: FrameSource) -> None:
     steps = [float(b.time - a.time) for a, b in pairwise(frames)]
     assert np.allclose(steps, 0.04, atol=0.002)
     for frame in (frames[0], frames[15], frames[-1]):
-        _shows(frame, LARGE)
+        shows(frame, LARGE)
 
 
 def test_over_udp_too(server: RtspServer) -> None:
     opened = open_live(server.url, LiveInput(transport="udp"))
     frames = list(islice(opened, 12))
     opened.close()
-    _shows(frames[-1], LARGE)
+    shows(frames[-1], LARGE)
 
 
 def test_a_change_of_size_is_a_new_segment_of_whole_frames(
@@ -106,11 +90,11 @@ def test_a_change_of_size_is_a_new_segment_of_whole_frames(
     changed = next(f for f in frames if f.width != LARGE[0])
     assert (changed.width, changed.height) == source.info.size == SMALL
     assert changed.segment == 1
-    _shows(changed, SMALL)
+    shows(changed, SMALL)
     server.clip(0)
     back = next(f for f in frames if f.width != SMALL[0])
     assert back.segment == 2
-    _shows(back, LARGE)
+    shows(back, LARGE)
 
 
 def test_time_stamps_that_jump_do_not_jump_here(server: RtspServer, source: FrameSource) -> None:
@@ -130,7 +114,7 @@ def test_a_server_that_dies_is_noticed_and_comes_back(mortal: RtspServer) -> Non
     frames = iter(source)
     list(islice(frames, 5))
     server.kill()
-    took, error = _lost(frames)
+    took, error = lost(frames)
     source.close()
     assert took < 1.5
     assert "s3cret" not in str(error)
@@ -139,7 +123,7 @@ def test_a_server_that_dies_is_noticed_and_comes_back(mortal: RtspServer) -> Non
         open_live(server.url)
     server.start()
     again = open_live(server.url)
-    _shows(next(iter(again)), LARGE)
+    shows(next(iter(again)), LARGE)
     again.close()
 
 
@@ -151,7 +135,7 @@ def test_a_server_that_falls_silent_is_noticed(
     list(islice(frames, 5))
     getattr(server, how)()
     try:
-        took, error = _lost(frames)
+        took, error = lost(frames)
     finally:
         server.thaw()
     # Two reads that time out would be 2 s.
@@ -185,7 +169,7 @@ def test_who_joins_in_the_middle_sees_whole_frames(server: RtspServer, source: F
     frames = iter(source)
     list(islice(frames, 15))
     second = open_live(server.url)
-    _shows(next(iter(second)), LARGE)
+    shows(next(iter(second)), LARGE)
     second.close()
 
 
@@ -203,7 +187,7 @@ def test_a_recording_keeps_one_size_and_what_came_before_a_loss(mortal: RtspServ
     server.clip(1)
     later = list(islice(frames, 25))
     assert {(f.width, f.height) for f in later} == {LARGE}
-    _shows(later[-1], LARGE)
+    shows(later[-1], LARGE)
     server.kill()
     rest = list(frames)
     assert len(rest) < 25
@@ -219,96 +203,6 @@ def test_a_recording_ends_where_it_is_told(server: RtspServer) -> None:
     assert times == pytest.approx([i * 0.04 for i in range(10)], abs=0.002)
     with pytest.raises(OptionError, match="--start cuts files"):
         open_source(server.url, start=1.0)
-
-
-def _mjpeg(folder: Path, count: int) -> Callable[[Callable[[bytes], object]], None]:
-    """What webcams with a web server send: pictures without times, and one that is damaged."""
-    pictures = [make_image(folder / f"{i}.jpg", i, size=LARGE).read_bytes() for i in range(4)]
-
-    def write(send: Callable[[bytes], object]) -> None:
-        for i in range(count):
-            body = pictures[i % 4]
-            head = f"--edge\r\nContent-Type: image/jpeg\r\nContent-Length: {len(body)}\r\n\r\n"
-            send(head.encode() + body + b"\r\n")
-            time.sleep(0.02)
-
-    return write
-
-
-def test_a_webcam_that_serves_mjpeg(tmp_path: Path) -> None:
-    kind = "multipart/x-mixed-replace; boundary=edge"
-    with web(tmp_path, cam=(kind, _mjpeg(tmp_path, 30))) as address:
-        opened = open_live(f"{address}/cam?user=me&password=s3cret")
-        assert isinstance(opened, NetworkSource)
-        frames = iter(opened)
-        seen = list(islice(frames, 10))
-        assert all(b.pts > a.pts for a, b in pairwise(seen))
-        _shows(seen[-1], LARGE)
-        _, error = _lost(frames)
-        assert "s3cret" not in str(error)
-        opened.close()
-
-
-def test_a_file_on_a_web_server_is_played_in_a_loop(tmp_path: Path) -> None:
-    make_video(tmp_path / "a.mp4", times=range(5))
-    with web(tmp_path) as address:
-        opened = open_live(f"{address}/a.mp4")
-        frames = list(islice(opened, 8))
-        opened.close()
-        assert [f.segment for f in frames] == [0] * 5 + [1] * 3
-        whole = open_source(f"{address}/a.mp4")
-        assert len(list(whole)) == 5
-        whole.close()
-        with pytest.raises(InputNotFoundError, match="nothing there"):
-            open_live(f"{address}/b.mp4")
-
-
-def _hls(folder: Path, *, ended: bool) -> None:
-    clip = make_video(folder / "clip.mp4", times=range(75), options=_NOW | {"g": "25"})
-    with (
-        av.open(str(clip)) as given,
-        av.open(
-            str(folder / "live.m3u8"),
-            "w",
-            format="hls",
-            options={"hls_time": "1", "hls_list_size": "0"},
-        ) as made,
-    ):
-        stream = made.add_stream_from_template(given.streams.video[0])
-        for packet in given.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                made.mux(packet)
-    text = (folder / "live.m3u8").read_text()
-    if not ended:
-        (folder / "live.m3u8").write_text(text.replace("#EXT-X-ENDLIST\n", ""))
-
-
-def test_live_hls_is_given_out_at_its_own_pace(tmp_path: Path) -> None:
-    _hls(tmp_path, ended=False)
-    with web(tmp_path) as address:
-        opened = open_live(f"{address}/live.m3u8")
-        assert opened.info.live
-        begun, late = time.monotonic(), []
-        for frame in islice(opened, 30):
-            late.append(time.monotonic() - begun - float(frame.time))
-        opened.close()
-    # A piece of 25 frames comes at once.
-    assert min(late) > -0.01
-    assert max(late) < 1
-
-
-def test_a_playlist_cannot_read_the_files_of_this_machine(tmp_path: Path) -> None:
-    make_video(tmp_path / "own.ts", options=_NOW)
-    lines = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.4,\n"
-    (tmp_path / "good.m3u8").write_text(f"{lines}own.ts\n#EXT-X-ENDLIST\n")
-    (tmp_path / "bad.m3u8").write_text(f"{lines}file://{tmp_path}/own.ts\n#EXT-X-ENDLIST\n")
-    with web(tmp_path) as address:
-        open_live(f"{address}/good.m3u8").close()
-        with pytest.raises(InputError):
-            open_live(f"{address}/bad.m3u8")
-        with pytest.raises(InputError):
-            open_source(f"{address}/bad.m3u8")
 
 
 def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -330,7 +224,7 @@ def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
         opened.close()
     assert opened.skipped > 0
     assert 20 < len(seen) < 50
-    _shows(seen[0], SIZE)
+    shows(seen[0], SIZE)
 
 
 def test_what_is_no_address_is_told() -> None:
