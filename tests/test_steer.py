@@ -112,6 +112,38 @@ def test_a_trimap_follows_a_video(tmp_path: Path) -> None:
     assert matte.alpha[40:56, 36:44].mean() < 0.65
     cut, _ = matter.step(np.ascontiguousarray(255 - small[::-1]), state)
     assert abs(cut.alpha - 0.5).max() < 1e-6
+    # A stream that begins anew, after a gap, is not at the trimap's frame again.
+    again, _ = matter.step(small, matter.start(*WORKING))
+    assert abs(again.alpha - 0.5).max() < 1e-6
+
+
+def test_a_trimap_for_each_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "trimaps"
+    folder.mkdir()
+    for n in range(3):
+        trimap = np.full(SIZE[::-1], 128, np.uint8)
+        trimap[101:203, 100 + 50 * n : 201 + 50 * n] = 255
+        write(folder / f"{n}.png", trimap)
+    options = SteerOptions(trimap=folder, drop=(Box(0, 0, 640, 120),))
+    matter = steered(FunctionMatter(half, WORKING), options, *SIZE, still=False)
+    try:
+        frame = from_array(noise(), "rgb24", time_base=Fraction(1, 25))
+        rgb = frame.rgb(WORKING)
+        plain = RefineOptions(method="off", levels=(0, 1), decontaminate=False)
+        state = matter.start(*WORKING)
+        for n in range(3):
+            if n == 2:
+                state = matter.start(*WORKING)  # after a cut: the third frame has the third still
+            matte, state = matter.step(rgb, state)
+            found = refine(frame, rgb, matte, plain).values()
+            assert found[120:203, 100 + 50 * n : 201 + 50 * n].min() == 1
+            assert found[:120].max() == 0 and abs(found[150, 20] - 0.5) < 1e-6
+        with pytest.raises(InputError, match="ends after 3 trimaps"):
+            matter.step(rgb, state)
+    finally:
+        matter.close()
+    with pytest.raises(InputError, match="holds several"):
+        steered(FunctionMatter(half, WORKING), options, *SIZE, still=True)
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.8])

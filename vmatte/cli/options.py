@@ -188,7 +188,7 @@ def _image(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
-_trimap = _image("--trimap", "The same, of the first frame; it follows the motion of a video.")
+_trimap = _image("--trimap", "The same, of the first frame, and carried along; or a video of them.")
 
 live_steer_options = group(
     click.option(

@@ -29,13 +29,7 @@ def read_trimap(path: Path, width: int, height: int, *, stretch: bool) -> Trimap
     if found is None:
         raise InputError(f"{path}: not an image that can be read; expected PNG, JPEG, TIFF or WebP")
     image: NDArray[np.uint8] = found if found.dtype == np.uint8 else (found / 257).astype(np.uint8)
-    image = image.reshape(found.shape[0], found.shape[1], -1)
-    opaque = image[:, :, 3] >= 128 if image.shape[2] == 4 else np.ones(image.shape[:2], bool)
-    colours = image[:, :, : 1 if image.shape[2] < 3 else 3]
-    trimap = np.full(image.shape[:2], UNKNOWN, np.uint8)
-    # JPEG leaves rings around strokes; a scribble in colour is neither.
-    trimap[opaque & (colours.min(2) >= 230)] = 255
-    trimap[opaque & (colours.max(2) <= 25)] = 0
+    trimap = trimap_of(image.reshape(found.shape[0], found.shape[1], -1))
     h, w = trimap.shape[:2]
     if (w, h) == (width, height):
         return trimap
@@ -45,6 +39,17 @@ def read_trimap(path: Path, width: int, height: int, *, stretch: bool) -> Trimap
         )
     resized: Trimap = cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
     return resized
+
+
+def trimap_of(image: NDArray[np.uint8]) -> Trimap:
+    """Return what an image of gray or colours, [H, W, 1 to 4], says; alpha is its last channel."""
+    opaque = image[:, :, 3] >= 128 if image.shape[2] == 4 else np.ones(image.shape[:2], bool)
+    colours = image[:, :, : 1 if image.shape[2] < 3 else 3]
+    trimap = np.full(image.shape[:2], UNKNOWN, np.uint8)
+    # JPEG leaves rings around strokes; a scribble in colour is neither.
+    trimap[opaque & (colours.min(2) >= 230)] = 255
+    trimap[opaque & (colours.max(2) <= 25)] = 0
+    return trimap
 
 
 def with_boxes(

@@ -7,13 +7,15 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vmatte.errors import InputError
 from vmatte.fullmatte import Map
 from vmatte.matting.base import Engine, Matte, Matter
 from vmatte.matting.motion import carry, follow
 from vmatte.steer.clean import fill_holes, keep_parts
-from vmatte.steer.known import Trimap, certainty, impose, read_trimap, with_boxes
+from vmatte.steer.known import UNKNOWN, Trimap, certainty, impose, read_trimap, with_boxes
 from vmatte.steer.options import SteerOptions
 from vmatte.steer.plate import Plate
+from vmatte.steer.trimaps import Trimaps, holds_many
 
 S = TypeVar("S")
 
@@ -31,15 +33,25 @@ def steered(
     known = first = None
     if options.scribbles is not None:
         known = read_trimap(options.scribbles, width, height, stretch=True)
-    if options.trimap is not None:
+    many = options.trimap is not None and holds_many(options.trimap)
+    if many and still:
+        raise InputError(
+            f"{options.trimap}: holds several trimaps, but there is one picture; give one image"
+        )
+    if options.trimap is not None and not many:
         first = read_trimap(options.trimap, width, height, stretch=False)
         if still:
-            known = first if known is None else np.where(known == 128, first, known)
-            first = None
+            known, first = _over(first, known), None
     if options.keep or options.drop:
         known = with_boxes(known, options.keep, options.drop, width, height)
     plate = None if options.plate is None else Plate(options.plate, width, height)
-    return SteeredMatter(matter, options, (width, height), known, first, plate)
+    each = Trimaps(options.trimap, width, height) if options.trimap is not None and many else None
+    return SteeredMatter(matter, options, (width, height), known, first, each, plate)
+
+
+def _over(trimap: Trimap, known: Trimap | None) -> Trimap:
+    """Return ``trimap`` where ``known`` is open, for what was said by hand counts more."""
+    return trimap if known is None else np.where(known == UNKNOWN, trimap, known)
 
 
 def load_steered(
@@ -73,9 +85,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Steered(Generic[S]):
-    """State: the inner matter's, and where a trimap is carried along, what was seen last."""
+    """State: the inner matter's; a trimap of the next frame; where it is carried, what was seen."""
 
     inner: S
+    first: Trimap | None = None
     seen: Seen | None = None
 
 
@@ -89,14 +102,17 @@ class SteeredMatter(Generic[S]):
         size: tuple[int, int],
         known: Trimap | None = None,
         first: Trimap | None = None,
+        each: Trimaps | None = None,
         plate: Plate | None = None,
     ) -> None:
         """Wrap ``inner``, and close it when closed.
 
-        size: (width, height) of the frames. known: certain in every frame. first: in the first.
+        size: (width, height) of the frames. known: certain in every frame. first: in the first that
+        it is ever given. each: for each in turn.
         """
         self._inner, self._options, self._size = inner, options, size
-        self._known, self._first, self._plate = known, first, plate
+        self._known, self._first, self._each, self._plate = known, first, each, plate
+        self._whole = options.trimap is not None and first is None
 
     @property
     def engine(self) -> Engine:
@@ -109,7 +125,9 @@ class SteeredMatter(Generic[S]):
 
     def start(self, width: int, height: int) -> Steered[S]:
         """Return the state before the first frame."""
-        return Steered(self._inner.start(width, height))
+        # After a cut or a gap a frame is the first again, but not the one that the trimap is of.
+        first, self._first = self._first, None
+        return Steered(self._inner.start(width, height), first)
 
     def step(self, rgb: NDArray[np.uint8], state: Steered[S]) -> tuple[Matte, Steered[S]]:
         """Matte one picture, see Matter. Raises InputError where the plate is of another room."""
@@ -118,19 +136,19 @@ class SteeredMatter(Generic[S]):
         if self._plate is not None:
             alpha = self._plate.drop(rgb, alpha)
         alpha = self._cleaned(alpha)
-        state = replace(state, inner=inner)
-        if self._first is not None:
-            state = _carried(state, rgb, alpha, self._first)
-            assert state.seen is not None
+        state = _carried(replace(state, inner=inner), rgb, alpha)
+        if state.seen is not None:
             alpha = state.seen.alpha
-        if self._known is not None:
-            alpha = impose(alpha, *certainty(self._known, *size))
-        whole = self._options.trimap is not None and self._first is None
+        known = self._known if self._each is None else _over(self._each.next(), self._known)
+        if known is not None:
+            alpha = impose(alpha, *certainty(known, *size))
         alpha = np.ascontiguousarray(alpha)
-        return replace(matte, alpha=alpha, known=self._known, whole=whole), state
+        return replace(matte, alpha=alpha, known=known, whole=self._whole), state
 
     def close(self) -> None:
         """Free the network."""
+        if self._each is not None:
+            self._each.close()
         self._inner.close()
 
     def _cleaned(self, alpha: Map) -> Map:
@@ -144,14 +162,17 @@ class SteeredMatter(Generic[S]):
         return alpha
 
 
-def _carried(state: Steered[S], rgb: NDArray[np.uint8], alpha: Map, first: Trimap) -> Steered[S]:
-    """Return the state with the trimap as it lies in ``rgb``, and alpha as it says."""
+def _carried(state: Steered[S], rgb: NDArray[np.uint8], alpha: Map) -> Steered[S]:
+    """Return the state with the trimap, if any, as it lies in ``rgb``, and alpha as it says."""
     before = state.seen
-    if before is None:
-        keep, drop = certainty(first, *rgb.shape[1::-1])
-    else:
+    if state.first is not None:
+        keep, drop = certainty(state.first, *rgb.shape[1::-1])
+    elif before is not None:
         place, believed = follow(rgb, before.rgb, alpha, before.alpha)
         # What is well believed stays certain, however many frames go by.
         sure = np.minimum(2 * np.square(believed), 1)
         keep, drop = (carry(m, place) * sure for m in (before.keep, before.drop))
-    return replace(state, seen=Seen(rgb, impose(alpha, keep, drop), keep, drop))
+    else:
+        return state
+    seen = Seen(rgb, impose(alpha, keep, drop), keep, drop)
+    return replace(state, first=None, seen=seen)
