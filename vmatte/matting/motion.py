@@ -71,11 +71,11 @@ def follow(
 
 
 def speed(place: Map) -> Map:
-    """Return the square of how far each pixel went, in longer sides of the picture."""
+    """Return how far each pixel went, in longer sides of the picture."""
     h, w = place.shape[:2]
-    moved = (place - _grid(h, w)) * np.float32(1 / max(h, w))
-    squared: Map = cv2.transform(np.square(moved, out=moved), np.ones((1, 2), np.float32))
-    return squared
+    moved: Map = cv2.magnitude(*cv2.split(place - _grid(h, w)))
+    moved *= np.float32(1 / max(h, w))
+    return moved
 
 
 def _shrunk(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
