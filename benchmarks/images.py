@@ -1,8 +1,9 @@
 """A batch of pictures of 12 MP with U²-Net: vmatte against a loop over rembg, and the cache.
 
-Pictures: the stills of gt and of the backgrounds' places, enlarged to 4000x3000 and written as JPEG.
-Both read files and write PNG cut-outs, with the same weights and the same number of threads, in turn,
-a process each. rembg lives in an environment of its own, for it wants other packages:
+Pictures: the stills of gt, enlarged to 4000x3000 and written as JPEG. Both read files and write PNG
+cut-outs, with the same weights and the same number of threads, in turn, a process each; vmatte's
+time has the start of Python and the loading of the model in it, rembg's has not. rembg lives in an
+environment of its own, for it wants other packages:
 
     python -m venv /tmp/rembg && /tmp/rembg/bin/pip install 'rembg[cpu]'
     python -m benchmarks.images --shared ../shared --rembg /tmp/rembg/bin/python
