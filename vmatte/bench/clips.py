@@ -22,7 +22,7 @@ SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080), "4k": (
 _PICTURES = 48
 """Different pictures of a clip; they come again and again."""
 
-_GRAIN = 4.0
+_GRAIN = 2.5
 """Standard deviation of the drawn clip's noise: flat pictures are decoded and encoded too fast."""
 
 _ENCODING = Encoding(codec="h264", preset="veryfast")
