@@ -25,6 +25,7 @@ from benchmarks.common import RESULTS, RVM, arguments, commit, models, rounded
 from benchmarks.regression import committed, regressions, report
 from vmatte import isolated
 from vmatte.bench.clips import SIZES, make_clips
+from vmatte.bench.machine import origin
 from vmatte.bench.report import columns, lines, markdown, origin_of, plot
 from vmatte.bench.run import BenchOptions, Variant, measure, results, runtimes, start, variants
 from vmatte.errors import VmatteError
@@ -187,6 +188,7 @@ def main() -> int:
         rounds=args.rounds,
         seconds=args.seconds,
     )
+    where = origin()
     with models(args.shared), tempfile.TemporaryDirectory(prefix="vmatte-suite-") as name:
         folder = Path(name)
         planned, left_out = plan(options, args.shared, args.rembg, folder)
@@ -203,6 +205,7 @@ def main() -> int:
         if row["variant"] in scores:
             row["error"] = scores[row["variant"]]
     found = {
+        **where,
         **results(material, options, rows, started),
         "command": shlex.join(["python", "-m", "benchmarks.suite", *sys.argv[1:]]),
         "commit": commit(),

@@ -127,6 +127,7 @@ def bench(material: str | None, options: BenchOptions, tell: Tell) -> dict[str, 
 
     material: a video, None for a drawn one. A variant that fails is told in its row.
     """
+    where = origin()
     planned = variants(options)
     with tempfile.TemporaryDirectory(prefix="vmatte-bench-") as name:
         folder = Path(name)
@@ -134,16 +135,15 @@ def bench(material: str | None, options: BenchOptions, tell: Tell) -> dict[str, 
         clips = make_clips(material, options.sizes, folder)
         rows = measure(planned, clips, options, folder, tell)
         started = start(clips, options, tell)
-    return results(material, options, rows, started)
+    return {**where, **results(material, options, rows, started)}
 
 
 def results(
     material: str | None, options: BenchOptions, rows: list[dict[str, Any]], started: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what was measured, with where it comes from."""
+    """Return what was measured, in the form of docs/speed.md; origin() is to be added."""
     return {
         "schema": 1,
-        **origin(),
         "material": "drawn" if material is None else Path(material).name,
         "preset": options.preset,
         "rounds": options.rounds,
