@@ -7,12 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from av.filter import Graph
 from numpy.typing import NDArray
 
 from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.composite import AlphaOutput, Composite, Subject, parse_background
 from vmatte.composite.blend import over, with_alpha
-from vmatte.frames import Frame, StreamInfo, from_array, new_picture, plane_views
+from vmatte.frames import Frame, Pictures, StreamInfo, from_array, new_picture, plane_views
 from vmatte.fullmatte import FullMatte
 from vmatte.matting import Matte
 from vmatte.pixels import FORMATS
@@ -200,3 +201,40 @@ def test_subject_keeps_its_own_colour_over_any_background() -> None:
         errors.append(np.abs(result.rgb((256, 128)).astype(float) - wanted)[edge].mean())
     # Measured: 21 levels without, 3 with.
     assert errors[1] < 0.3 * errors[0], errors
+
+
+def test_memory_of_pictures_is_used_again_only_when_nobody_reads_it() -> None:
+    pictures = Pictures()
+    first = pictures.take(64, 48, "yuv420p")
+    first.pts, first.color_range = 7, FULL
+    address = first.planes[0].buffer_ptr
+    second = pictures.take(64, 48, "yuv420p")
+    assert second.planes[0].buffer_ptr != address
+    luma = plane_views(first)[0]
+    del first
+    assert pictures.take(64, 48, "yuv420p").planes[0].buffer_ptr != address
+    luma[...] = 99
+    del luma
+    again = pictures.take(64, 48, "yuv420p")
+    assert again.planes[0].buffer_ptr == address
+    assert again.pts is None and again.color_range == 0
+    other = pictures.take(32, 48, "yuv420p")
+    assert (other.width, other.height) == (32, 48)
+
+
+def test_memory_that_a_filter_still_reads_is_left_alone() -> None:
+    """Encoders and filters hold the memory, not the picture that Python knows."""
+    pictures = Pictures()
+    picture = pictures.take(64, 48, "yuv420p")
+    for plane in plane_views(picture):
+        plane[...] = 10
+    graph = Graph()
+    source = graph.add_buffer(width=64, height=48, format=picture.format, time_base=Fraction(1, 25))
+    sink = graph.add("buffersink")
+    source.link_to(sink)
+    graph.configure()
+    graph.vpush(picture)
+    del picture, plane
+    for plane in plane_views(pictures.take(64, 48, "yuv420p")):
+        plane[...] = 200
+    assert {int(p.max()) for p in plane_views(graph.vpull())} == {10}

@@ -1,8 +1,10 @@
 """Frames in their native pixel format, and the description of the stream they belong to."""
 
+import sys
 import threading
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import cv2  # before PyAV, see sinks/window.py
 import numpy as np
@@ -10,7 +12,7 @@ from av import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from vmatte.colour import FULL, LIMITED, Colour
+from vmatte.colour import FULL, LIMITED, UNSPECIFIED, Colour
 from vmatte.pixels import FORMATS, PixelFormat, Plane
 
 
@@ -191,6 +193,53 @@ def plane_views(picture: VideoFrame) -> tuple[Plane, ...]:
 def new_picture(width: int, height: int, format: str) -> VideoFrame:
     """Return a picture with uninitialised planes, to be filled through ``plane_views``."""
     return VideoFrame(width, height, format)
+
+
+class Pictures:
+    """Pictures of one kind, each filled anew when nobody uses it any more.
+
+    The system takes longer to give a picture's memory, page by page, than blending to fill it.
+    """
+
+    _MOST = 16
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._held: list[VideoFrame] = []
+        self._kind = (0, 0, "")
+        self._lock = threading.Lock()
+
+    def take(self, width: int, height: int, format: str) -> VideoFrame:
+        """Return a picture as ``new_picture`` does, perhaps one that was given before."""
+        with self._lock:
+            if self._kind != (width, height, format):
+                self._kind = width, height, format
+                self._held.clear()
+            for index in range(len(self._held)):
+                if _users(self._held, index) == _ALONE:
+                    return _cleared(self._held[index])
+            picture = new_picture(width, height, format)
+            if len(self._held) < self._MOST:
+                self._held.append(picture)
+            return picture
+
+
+def _users(held: list[Any], index: int) -> int:
+    return sys.getrefcount(held[index])
+
+
+_ALONE = _users([object()], 0)
+"""What Python, this version, counts for what only a list holds."""
+
+
+def _cleared(picture: VideoFrame) -> VideoFrame:
+    """Return ``picture`` as if new; with other memory where an encoder still reads it."""
+    picture.make_writable()
+    picture.pts = None
+    picture.pict_type = 0
+    picture.colorspace = picture.color_primaries = picture.color_trc = UNSPECIFIED
+    picture.color_range = 0
+    return picture
 
 
 def from_array(

@@ -7,7 +7,7 @@ from vmatte.colour import FULL, Colour
 from vmatte.composite.background import Background, parse_background
 from vmatte.composite.blend import cut_out, over, with_alpha
 from vmatte.composite.place import Fit
-from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.frames import Frame, Pictures, StreamInfo, from_array
 from vmatte.fullmatte import FullMatte
 from vmatte.pixels import FORMATS, Plane
 
@@ -55,6 +55,7 @@ class Composite:
     def __init__(self, background: Background) -> None:
         """Put ``background`` behind the subject."""
         self._background = background
+        self._pictures = Pictures()
 
     def open(self, info: StreamInfo) -> StreamInfo:
         """Prepare the background."""
@@ -68,7 +69,7 @@ class Composite:
     def compose(self, frame: Frame, matte: FullMatte, advanced: Advanced) -> Frame:
         """Blend on the native planes."""
         behind = self._background.planes(frame, matte, advanced)
-        return replace(frame, picture=over(matte.own(frame), matte, behind))
+        return replace(frame, picture=over(matte.own(frame), matte, behind, self._pictures))
 
     def close(self) -> None:
         """Release the background."""

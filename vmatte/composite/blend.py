@@ -6,18 +6,24 @@ import cv2
 import numpy as np
 from av import VideoFrame
 
-from vmatte.frames import Frame, new_picture, plane_views
+from vmatte.frames import Frame, Pictures, new_picture, plane_views
 from vmatte.fullmatte import FullMatte, Map, Packing, Shift, codes
 from vmatte.pixels import FORMATS, PixelFormat, Plane
 
 
-def over(frame: Frame, matte: FullMatte, background: tuple[Plane, ...]) -> VideoFrame:
+def over(
+    frame: Frame,
+    matte: FullMatte,
+    background: tuple[Plane, ...],
+    pictures: Pictures | None = None,
+) -> VideoFrame:
     """Return ``frame`` over ``background``: fg * alpha + bg * (1 - alpha), plane by plane.
 
     Where alpha is 1 the result equals the frame bit for bit, where it is 0 the background.
+    pictures: where to take the result's memory from.
     """
     format = frame.format
-    picture = new_picture(frame.width, frame.height, format.name)
+    picture = (pictures or Pictures()).take(frame.width, frame.height, format.name)
     rows = zip(plane_views(picture), frame.planes, background, strict=True)
     for index, (out, plane, behind) in enumerate(rows):
         shift = format.shift(index)
