@@ -226,3 +226,26 @@ def test_nothing_is_reported_to_the_makers(module: str, model: Path, tmp_path: P
     )
     assert done.stdout.split() == ["1", "[]"]
     assert list(home.rglob("*")) == []
+
+
+def test_a_look_for_accelerators_does_not_import_onnxruntime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import sys; from vmatte.runtimes.ort import accelerator; found = accelerator(); "
+        "print(found, 'onnxruntime' in sys.modules)"
+    )
+    capi = tmp_path / "onnxruntime" / "capi"
+    capi.mkdir(parents=True)
+    built = "def get_available_providers(): return ['CUDAExecutionProvider']"
+    (tmp_path / "onnxruntime" / "__init__.py").write_text(built)
+    paths = [str(tmp_path), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, str(Path.cwd())]))
+
+    def said() -> str:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        return done.stdout.strip() or done.stderr
+
+    assert said() == "None False"
+    (capi / "libonnxruntime_providers_cuda.so").touch()
+    assert said() == "cuda True"

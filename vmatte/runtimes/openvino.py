@@ -24,19 +24,21 @@ _NAMES = {
 }
 
 
-def import_openvino() -> Any:
-    """Import OpenVINO without its reporting: on import it would tell its maker, over the network.
+_LEFT_OUT = ("openvino_telemetry", "openvino.tools.ovc")
+"""What OpenVINO imports if it is there: its reporting to its maker, over the network; and its
+converter of other formats, which takes as long as all the rest."""
 
-    It has a stand-in for where the package that reports is not installed.
-    """
+
+def import_openvino() -> Any:
+    """Import OpenVINO without ``_LEFT_OUT``; both can still be imported by their own names."""
     if "openvino" not in sys.modules:
-        absent = "openvino_telemetry" not in sys.modules
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        absent = [name for name in _LEFT_OUT if name not in sys.modules]
+        sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
         try:
             importlib.import_module("openvino")
         finally:
-            if absent:
-                del sys.modules["openvino_telemetry"]
+            for name in absent:
+                del sys.modules[name]
     return sys.modules["openvino"]
 
 

@@ -1,6 +1,8 @@
 """onnxruntime behind the Runtime seam."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -40,11 +42,24 @@ def import_onnxruntime() -> Any:
 def accelerator() -> str | None:
     """Return the first provider of 'auto' that is not the CPU and built in; None without one."""
     try:
+        if "onnxruntime" not in sys.modules and not _brings_libraries():
+            return None
         ort = import_onnxruntime()
     except ImportError:
         return None
     available = ort.get_available_providers()
     return next((p for p in _AUTO if p != "cpu" and PROVIDERS[p] in available), None)
+
+
+def _brings_libraries() -> bool:
+    """Return whether the package holds what CUDA or DirectML run through: a look, not an import.
+
+    Importing it takes time and memory, in vain where OpenVINO then runs.
+    """
+    found = importlib.util.find_spec("onnxruntime")
+    places = (found and found.submodule_search_locations) or []
+    names = [f.name for place in places for f in (Path(place) / "capi").glob("*")]
+    return any("providers_cuda" in n or n.startswith("DirectML") for n in names)
 
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
