@@ -9,7 +9,9 @@ The model decides what belongs to the subject at all (lamps and stands beside it
 badge on it does); the key decides where its edge is.
 """
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,7 +21,8 @@ from av import VideoFrame
 from vmatte.colour import Colour
 from vmatte.errors import OptionError
 from vmatte.frames import Frame, new_picture, plane_views
-from vmatte.fullmatte import Map
+from vmatte.fullmatte import Map, Region
+from vmatte.pixels import Plane
 
 _NAMED = {"green": (0, 1, 0), "blue": (0, 0, 1)}
 
@@ -80,14 +83,20 @@ def parse_key(text: str) -> KeyOptions:
 class Keyed:
     """What the key says of a frame, at the size of its chroma planes.
 
-    alpha: [h, w] float32. picture: luma at that size, in code values. residual: [h, w, 3] float32,
-    what to add to Y, U and V, in code values, to get the subject's own colour. frame: as YUV.
+    alpha: [h, w] float32. picture: luma at that size, in code values. region: where the subject may
+    be. residual: of Y, U and V, each of the region's size, float32: what to add, in code values, to
+    get the subject's own colour; nothing elsewhere. frame: as YUV.
     """
 
     alpha: Map
     picture: Map
-    residual: Map
+    region: Region
+    residual: tuple[Map, ...]
     frame: Frame
+
+
+_Colours = tuple[Map, ...]
+"""Y, Cb and Cr less black and gray: mixtures of light. Planes in 0..1 of full scale."""
 
 
 def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
@@ -102,43 +111,78 @@ def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
     y, u, v = work.planes[:3]
     size = (u.shape[1], u.shape[0])
     luma = cv2.resize(y, size, interpolation=cv2.INTER_AREA)
-    image = cv2.merge([p.astype(np.float32) * (1 / top) for p in (luma, u, v)])
-    # From black and from gray: mixtures of light.
-    cv2.subtract(image, _zero(work), image)
-    hue = _direction(work, options)
-    model = cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR)
-    screen = _screen(image, model, hue)
-    if screen is None:
+    hue, zero = _direction(work, options), _zero(work)
+    behind = _screen((luma, u, v), zero, top, alpha, hue)
+    if behind is None:
         return None
-    excess, strength = _excess(image, hue), np.maximum(_excess(screen, hue), 0.02)
+    near, reach, deep = _masks(alpha, size)
+    # All is background beyond the model's reach, and needs no colours.
+    region = _around(reach, size)
+    image = _light([p[region.slices] for p in (luma, u, v)], zero, top)
+    screen: _Colours = tuple(_enlarged(p, size, region) for p in cv2.split(behind))
+    near, reach, deep = (_enlarged(m, size, region) for m in (near, reach, deep))
+    strength = cv2.max(_excess(screen, hue), 0.02)
     # What is darker than the screen hides it at least so far, green as its shadows may be.
-    bound = cv2.divide(image[:, :, 0], cv2.max(screen[:, :, 0], 0.02), scale=_SHADOW)
-    share = np.clip(cv2.min(cv2.divide(excess, strength), bound), 0, 1)
-    keyed = np.clip((1 - options.tolerance - share) / (1 - options.tolerance - _CLEAR), 0, 1)
-    keyed = cv2.max(keyed, _strands(image[:, :, 0], screen[:, :, 0], share))
-    deep = _moved(model, -0.025)
-    joined = _join(keyed, model, deep)
-    residual = _clean(image, screen, strength, joined, deep, hue) * top
-    return Keyed(joined, luma.astype(np.float32), residual, work)
+    bound = cv2.divide(image[0], cv2.max(screen[0], 0.02), scale=_SHADOW)
+    share = cv2.min(cv2.min(cv2.divide(_excess(image, hue), strength), bound), 1.0)
+    gain = 1 / (1 - options.tolerance - _CLEAR)
+    keyed = _clipped(cv2.addWeighted(share, -gain, share, 0, (1 - options.tolerance) * gain))
+    keyed = cv2.max(keyed, _strands(image[0], screen[0], share))
+    part = _join(keyed, near, reach, deep, round(0.006 * max(size)))
+    residual = _clean(image, screen, strength, part, deep, hue, float(top))
+    joined = np.zeros(size[::-1], np.float32)
+    joined[region.slices] = part
+    return Keyed(joined, luma.astype(np.float32), region, residual, work)
 
 
 def subject(keyed: Keyed, format: str) -> VideoFrame:
     """Return the keyed frame's picture in the subject's own colours, in ``format``."""
     frame = keyed.frame
+    height, width = keyed.alpha.shape
     picture = new_picture(frame.width, frame.height, frame.format.name)
-    for out, plane, add in zip(
-        plane_views(picture), frame.planes, cv2.split(keyed.residual), strict=False
-    ):
-        if add.shape != plane.shape:
-            add = cv2.resize(add, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    for out, plane, add in zip(plane_views(picture), frame.planes, keyed.residual, strict=False):
+        region, (rows, cols) = keyed.region, plane.shape
+        if (cols, rows) != (width, height):
+            # Whole samples of chroma, enlarged as the planes are.
+            x, y = cols / width, rows / height
+            region = Region(
+                round(region.y0 * y),
+                min(rows, round(region.y1 * y)),
+                round(region.x0 * x),
+                min(cols, round(region.x1 * x)),
+            )
+            wide = (region.x1 - region.x0, region.y1 - region.y0)
+            add = cv2.resize(add, wide, interpolation=cv2.INTER_LINEAR)
+        out[...] = plane
+        part = plane[region.slices]
         if plane.dtype == np.uint8:
-            cv2.add(plane, add, dtype=cv2.CV_8U, dst=out)
+            out[region.slices] = cv2.add(part, add, dtype=cv2.CV_8U)
         else:
-            out[...] = np.clip(np.rint(plane + add), 0, (1 << frame.format.depth) - 1)
+            top = (1 << frame.format.depth) - 1
+            out[region.slices] = np.clip(np.rint(part + add), 0, top)
     if frame.format.alpha:
         plane_views(picture)[3][...] = frame.planes[3]
     made = replace(frame, picture=picture)
     return (made if format == frame.format.name else made.convert(format)).picture
+
+
+def _light(planes: Sequence[Plane], zero: tuple[float, ...], top: np.float32) -> _Colours:
+    scale = 1 / float(top)
+    return tuple(
+        cv2.addWeighted(p, scale, p, 0, -z, dtype=cv2.CV_32F)
+        for p, z in zip(planes, zero, strict=False)
+    )
+
+
+def _enlarged(values: Map, size: tuple[int, int], region: Region) -> Map:
+    # A whole resize costs a quarter of a warp of the part.
+    whole: Map = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+    return whole[region.slices]
+
+
+def _clipped(values: Map) -> Map:
+    clipped: Map = cv2.min(cv2.max(values, 0.0), 1.0)
+    return clipped
 
 
 def _zero(frame: Frame) -> tuple[float, float, float, float]:
@@ -156,23 +200,31 @@ def _direction(frame: Frame, options: KeyOptions) -> tuple[float, float]:
     return u / length, v / length
 
 
-def _excess(image: Map, hue: tuple[float, float]) -> Map:
+def _excess(image: _Colours, hue: tuple[float, float]) -> Map:
     """Return how much of the key's colour is in each pixel, 0 for all that is turned away."""
-    turn = np.array([[0, hue[0], hue[1]], [0, -_SLOPE * hue[1], _SLOPE * hue[0]]], np.float32)
-    along, off = cv2.split(cv2.transform(image, turn))
-    excess: Map = cv2.max(cv2.subtract(along, np.abs(off)), 0.0)
+    _, u, v = image
+    along = cv2.addWeighted(u, hue[0], v, hue[1], 0)
+    off = cv2.addWeighted(u, -_SLOPE * hue[1], v, _SLOPE * hue[0], 0)
+    excess: Map = cv2.max(cv2.subtract(along, cv2.absdiff(off, 0.0)), 0.0)
     return excess
 
 
-def _screen(image: Map, model: Map, hue: tuple[float, float]) -> Map | None:
+def _screen(
+    planes: Sequence[Plane],
+    zero: tuple[float, ...],
+    top: np.float32,
+    model: Map,
+    hue: tuple[float, float],
+) -> Map | None:
     """Return the screen as it would look without the subject, None where there is none.
 
     It is lit unevenly as a rule: what is seen of it is smoothed and spread behind the subject.
+    Planes of one size give [h, w, 3], at a size of its own.
     """
-    h, w = model.shape
+    h, w = planes[0].shape
     scale = min(1.0, _SCREEN / max(h, w))
     size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = _light([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in planes], zero, top)
     excess = _excess(small, hue)
     seen = (excess > 0.03) & (cv2.resize(model, size, interpolation=cv2.INTER_AREA) < 0.5)
     if seen.mean() < 0.005:
@@ -181,8 +233,7 @@ def _screen(image: Map, model: Map, hue: tuple[float, float]) -> Map | None:
     sure = (seen & (excess > 0.5 * np.median(excess[seen]))).astype(np.uint8)
     eroded = cv2.erode(sure, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     weight = (eroded if eroded.any() else sure).astype(np.float32)
-    filled: Map = cv2.resize(_spread(small, weight), (w, h), interpolation=cv2.INTER_LINEAR)
-    return filled
+    return _spread(cv2.merge(small), weight)
 
 
 _SCREEN = 96
@@ -220,69 +271,95 @@ def _strands(luma: Map, screen: Map, share: Map) -> Map:
     return found
 
 
-def _join(keyed: Map, model: Map, deep: Map) -> Map:
+def _join(keyed: Map, near: Map, reach: Map, deep: Map, radius: int) -> Map:
     """Return the key's alpha near the model's edge, the model's word far from it.
 
     Deep within the model's matte all is subject, whatever its colour. Far outside nothing is. A
     little outside only thin things are, such as hair: a whole lamp is not what the model missed.
     """
-    near = _moved(model, 0.006)
-    reach = _moved(model, 0.08)
-    side = 2 * max(1, round(0.006 * max(keyed.shape))) + 1
+    side = 2 * max(1, radius) + 1
     solid = cv2.morphologyEx(keyed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
-    joined: Map = cv2.max((keyed - solid * (1 - near)) * reach, deep)
+    thin = cv2.subtract(keyed, cv2.multiply(solid, cv2.subtract(1.0, near)))
+    joined: Map = cv2.max(cv2.multiply(thin, reach), deep)
     return joined
+
+
+def _masks(model: Map, size: tuple[int, int]) -> tuple[Map, Map, Map]:
+    """Return the model's matte grown a little and far, and shrunk; at a size of their own."""
+    scale = min(1.0, _MASK / max(size))
+    own = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    small = cv2.resize(model, own, interpolation=cv2.INTER_AREA)
+    near, reach, deep = (_moved(small, share) for share in (0.006, 0.08, -0.025))
+    return near, reach, deep
 
 
 def _moved(model: Map, share: float) -> Map:
     """Return ``model`` grown by ``share`` of the picture's longer side (shrunk when negative)."""
-    h, w = model.shape
-    scale = min(1.0, _MASK / max(h, w))
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    small = cv2.resize(model, size, interpolation=cv2.INTER_AREA)
-    radius = max(1, round(abs(share) * max(size)))
+    radius = max(1, round(abs(share) * max(model.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     morph = cv2.dilate if share > 0 else cv2.erode
-    moved = cv2.GaussianBlur(
-        morph(small, disc, borderType=cv2.BORDER_REPLICATE),
+    moved: Map = cv2.GaussianBlur(
+        morph(model, disc, borderType=cv2.BORDER_REPLICATE),
         (3, 3),
         0,
         borderType=cv2.BORDER_REPLICATE,
     )
-    grown: Map = cv2.resize(moved, (w, h), interpolation=cv2.INTER_LINEAR)
-    return grown
+    return moved
 
 
 _MASK = 256
 """Longer side at which masks are grown and shrunk."""
 
 
+_SHOWN = 1 / 128
+"""A mask of less shows nothing: a model's faint fog must not cost time."""
+
+
+def _around(mask: Map, size: tuple[int, int]) -> Region:
+    """Return the rectangle of a plane of that size with all that ``mask`` shows; never empty."""
+    h, w = mask.shape
+    seen = mask > _SHOWN
+    rows, cols = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    if not len(rows):
+        return Region(0, 1, 0, 1)
+    # One more on each side: enlarging reaches into it.
+    y0, y1 = max(0, rows[0] - 1) / h, min(h, rows[-1] + 2) / h
+    x0, x1 = max(0, cols[0] - 1) / w, min(w, cols[-1] + 2) / w
+    return Region(
+        int(y0 * size[1]), math.ceil(y1 * size[1]), int(x0 * size[0]), math.ceil(x1 * size[0])
+    )
+
+
 def _clean(
-    image: Map,
-    screen: Map,
+    image: _Colours,
+    screen: _Colours,
     strength: Map,
     alpha: Map,
     deep: Map,
     hue: tuple[float, float],
-) -> Map:
-    """Return what to add to a picture to get the subject's own colour.
+    top: float,
+) -> tuple[Map, ...]:
+    """Return what to add to a picture, times ``top``, to get the subject's own colour.
 
     Where the screen shines through it is taken out of the mixture, image = alpha * subject +
     (1 - alpha) * screen. What is left of its hue is light that it threw on the subject: it goes
     too, but for things of that colour that lie wholly within the subject.
     """
     # More than that would make noise and a wrong alpha loud; the despill below takes the rest.
-    solid = np.clip(alpha, 0.4, 1)
-    own = image + (image - screen) * (1 / solid - 1)[:, :, None]
-    spill = _excess(own, hue) / strength
-    kept = deep * np.clip((spill - 0.4) * 3, 0, 1)
-    spill *= 1 - kept
-    along = spill * strength
-    own[:, :, 0] -= _DIM * spill * screen[:, :, 0]
-    own[:, :, 1] -= along * np.float32(hue[0])
-    own[:, :, 2] -= along * np.float32(hue[1])
-    residual: Map = own - image
-    return residual
+    solid = cv2.min(cv2.max(alpha, 0.4), 1.0)
+    through = cv2.subtract(cv2.divide(1.0, solid), 1.0)
+    added = [cv2.multiply(cv2.subtract(i, s), through) for i, s in zip(image, screen, strict=True)]
+    y, u, v = (cv2.add(i, a) for i, a in zip(image, added, strict=True))
+    spill = cv2.divide(_excess((y, u, v), hue), strength)
+    kept = cv2.multiply(deep, _clipped(cv2.addWeighted(spill, 3, spill, 0, -1.2)))
+    spill = cv2.multiply(spill, cv2.subtract(1.0, kept))
+    along = cv2.multiply(spill, strength)
+    dim = cv2.multiply(spill, screen[0])
+    return (
+        cv2.addWeighted(added[0], top, dim, -_DIM * top, 0),
+        cv2.addWeighted(added[1], top, along, -hue[0] * top, 0),
+        cv2.addWeighted(added[2], top, along, -hue[1] * top, 0),
+    )
 
 
 _DIM = 0.5
