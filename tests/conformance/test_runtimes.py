@@ -225,7 +225,9 @@ def test_nothing_is_reported_to_the_makers(module: str, model: Path, tmp_path: P
         check=True,
     )
     assert done.stdout.split() == ["1", "[]"]
-    assert list(home.rglob("*")) == []
+    files = [f for f in home.rglob("*") if f.is_file()]
+    # Compiled networks are ours, and stay here.
+    assert all(f.suffix == ".blob" and "vmatte" in f.parts for f in files), files
 
 
 def test_a_look_for_accelerators_does_not_import_onnxruntime(
@@ -249,3 +251,40 @@ def test_a_look_for_accelerators_does_not_import_onnxruntime(
     assert said() == "None False"
     (capi / "libonnxruntime_providers_cuda.so").touch()
     assert said() == "cuda True"
+
+
+def test_a_compiled_network_is_kept_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importlib.util.find_spec("openvino") or missing("OpenVINO is not installed")
+    monkeypatch.setenv("VMATTE_MODELS", str(tmp_path / "kept"))
+    core = import_openvino().Core
+    compiled: list[int] = []
+    compile_model = core.compile_model
+
+    def counting(*args: Any) -> Any:
+        compiled.append(1)
+        return compile_model(*args)
+
+    monkeypatch.setattr(core, "compile_model", counting)
+    model = graphs.plain(tmp_path / "plain.onnx")
+
+    def run(**options: Any) -> int:
+        compiled.clear()
+        runtime = load(model, runtime="openvino", **options)
+        np.testing.assert_allclose(runtime.run({"x": X})["y"], X * 2, rtol=1e-2)
+        assert runtime.outputs == ("y",) and runtime.precision == options.get("precision", "fp32")
+        return len(compiled)
+
+    fp32: dict[str, Any] = {"precision": "fp32"}
+    assert [run(**fp32), run(**fp32)] == [1, 0]
+    # Another setting is another network.
+    assert [run(**fp32, threads=1), run(**fp32, threads=1)] == [1, 0]
+    for file in (tmp_path / "kept" / "compiled").glob("*.blob"):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert [run(**fp32), run(**fp32)] == [1, 0]
+    # Nowhere to keep it: it runs all the same.
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VMATTE_MODELS", str(tmp_path / "file"))
+    assert [run(**fp32), run(**fp32)] == [1, 1]

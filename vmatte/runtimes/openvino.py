@@ -12,6 +12,7 @@ import numpy as np
 
 from vmatte.errors import EngineError, InferenceError, ModelError
 from vmatte.runtimes.base import RuntimeOptions, Tensor, TensorSpec
+from vmatte.runtimes.compiled import compile_or_load
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _NAMES = {
@@ -90,7 +91,9 @@ class OpenVinoRuntime:
         if not graph.inputs or not graph.outputs:
             raise ModelError("OpenVINO cannot load the network: the file is empty")
         try:
-            self._compiled = core.compile_model(graph, wanted.upper(), config)
+            self._compiled = compile_or_load(
+                core, graph, model, wanted.upper(), config, ov.get_version()
+            )
             hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
             counted = "INFERENCE_NUM_THREADS" in self._compiled.get_property("SUPPORTED_PROPERTIES")
             self.threads: int | None = (
