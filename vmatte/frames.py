@@ -265,7 +265,8 @@ class StreamInfo:
 
     ``rate`` is a hint (the mean), never used for timing. ``frames`` and ``duration`` (seconds) are
     what the container claims. ``rotation`` is what was applied already. ``start`` and ``end`` are
-    the part of ``container`` that is used, in its own time.
+    the part of ``container`` that is used, in its own time. ``begin``, where this is a part of a
+    stream, is the time of the whole's first frame.
     """
 
     width: int
@@ -285,6 +286,7 @@ class StreamInfo:
     """Path of the file whose other streams (sound, subtitles, ...) go with the picture."""
     start: float | None = None
     end: float | None = None
+    begin: Fraction | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property

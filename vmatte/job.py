@@ -26,7 +26,7 @@ from vmatte.refine import RefineOptions
 from vmatte.sinks import LIVE, Encoding, open_sink
 from vmatte.sources import FrameSource, open_source
 from vmatte.stats import RunStats
-from vmatte.steer import SteerOptions, load_steered
+from vmatte.steer import SteerOptions, load_steered, steered
 
 KINDS = ("composite", "alpha", "foreground")
 """What an output can show; named before '=' in an output's name."""
@@ -56,6 +56,7 @@ def matte(
     outputs: Sequence[str],
     options: JobOptions | None = None,
     *,
+    matter: Matter[Any] | None = None,
     progress: Progress | None = None,
     fetching: Callable[[int, int | None], None] | None = None,
     started: Callable[[Pipeline], None] | None = None,
@@ -65,6 +66,7 @@ def matte(
     source: a name for open_source, or an open source, which has its own start, end, rate and
     salvage. outputs: names such as ``out.mp4``, ``alpha=matte.mov``, ``foreground=subject.mp4``,
     ``frames/%06d.png``, ``-`` or ``null:``.
+    matter: a loaded model, which stays open, in place of the one that the options name.
     progress: after each frame. fetching: while a model is fetched. started: is given the pipeline,
     whose ``stop`` ends it early. Raises VmatteError; nothing half-written stays.
     """
@@ -91,7 +93,7 @@ def matte(
     # Now, and not when the pipeline begins: pictures fit into the gaps that loading a model leaves.
     keep_pictures_apart(source.info.width * source.info.height)
     opened: list[Output] = []
-    matter: Matter[Any] | None = None
+    loaded: Matter[Any] | None = None
     pipeline: Pipeline | None = None
     try:
         # Outputs first: a name that cannot be written is told before a model is fetched.
@@ -100,13 +102,16 @@ def matte(
             opened.append(_output(name, options, still=source.info.still))
             opened[-1].open(source.info)
         info = source.info
-        matter = load_steered(
-            lambda: load_matter(options.model, options.matter, fetching),
-            options.steer,
-            info.size,
-            still=info.still,
-        )
-        pipeline = Pipeline(source, matter, opened, options=options.refine, progress=progress)
+        if matter is None:
+            told = loaded = load_steered(
+                lambda: load_matter(options.model, options.matter, fetching),
+                options.steer,
+                info.size,
+                still=info.still,
+            )
+        else:
+            told = steered(matter, options.steer, *info.size, still=info.still)
+        pipeline = Pipeline(source, told, opened, options=options.refine, progress=progress)
         if started is not None:
             started(pipeline)
     except BaseException:
@@ -114,13 +119,14 @@ def matte(
         for output in reversed(opened):
             output.abort()
         source.close()
-        if matter is not None:
-            matter.close()
+        if loaded is not None:
+            loaded.close()
         raise
     try:
         return pipeline.run()
     finally:
-        matter.close()
+        if loaded is not None:
+            loaded.close()
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ VERBS = {
     "live": "Replace the background of a camera or a stream, for meetings and recordings.",
     "preview": "Show an input in a window, with keys for views, backgrounds and models.",
     "image": "Cut out pictures: files, folders, standard input.",
+    "batch": "Matte many files, over many processes and machines.",
     "probe": "Show what vmatte sees in an input.",
     "models": "List, fetch, check and import models.",
     "evaluate": "Score a model, or finished mattes, against true mattes.",

@@ -128,7 +128,7 @@ class VideoBackground:
     def open(self, info: StreamInfo) -> None:
         """Begin at the first frame, see Background."""
         self._info = info
-        self._begin: Fraction | None = None
+        self._begin = info.begin
         self._offset = Fraction(0)
         self._frames = self._loop()
         self._current = next(self._frames)

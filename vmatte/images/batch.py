@@ -82,9 +82,11 @@ class Batch:
         overwrite: bool = False,
         skip_existing: bool = False,
         fetching: Progress | None = None,
+        matter: Matter[Any] | None = None,
     ) -> None:
         """Look the model up, and check that it may be used; it is loaded when it is needed.
 
+        matter: the same, loaded already; it stays open.
         Raises ModelError, InputError where there is no such background.
         """
         self.summary = Summary()
@@ -98,7 +100,7 @@ class Batch:
             expect_pymatting()
         # Told once, not for every picture.
         compositor_of("composite", options.background, options.fit)
-        self._matter: Matter[Any] | None = None
+        self._matter, self._lent = matter, matter is not None
         self._loading = threading.Lock()
         self._basis = self._describe() if cache is not None else ""
         self._taken: dict[Path, str] = {}
@@ -131,8 +133,9 @@ class Batch:
             self.summary.seconds = time.perf_counter() - begin
             if self._matter is not None:
                 self.summary.engine = self._matter.engine
-                self._matter.close()
-                self._matter = None
+                if not self._lent:
+                    self._matter.close()
+                    self._matter = None
 
     def _flow(
         self, tasks: Iterator[Task | None], pool: ThreadPoolExecutor, ahead: int

@@ -24,6 +24,7 @@ __all__ = [
     "expect_licence",
     "load_matter",
     "try_out",
+    "warmup_of",
 ]
 
 
@@ -69,11 +70,30 @@ def load_matter(
     expect_licence(record, options)
     path = ensure_model(record, progress, accept_licence=options.accept_licence)
     matter = build_matter(record, path, options)
-    if options.stabilise == "flow" or (options.stabilise == "auto" and not record.recurrent):
+    if _stabilises(record, options):
         from vmatte.matting.stabilise import StabilisedMatter
 
         return StabilisedMatter(matter)
     return matter
+
+
+def _stabilises(record: ModelRecord, options: MatterOptions) -> bool:
+    return options.stabilise == "flow" or (options.stabilise == "auto" and not record.recurrent)
+
+
+def warmup_of(name: str | None, options: MatterOptions) -> int:
+    """Return how many frames before a cut a model must see, so that nobody sees the cut.
+
+    Then alpha differs by less than 1e-3 (mean of a frame) from that of an uncut run; as measured
+    by benchmarks/warmup.py. Raises ModelError.
+    """
+    registry = load_registry()
+    record = registry.get(name or registry.default)
+    if not _stabilises(record, options):
+        return record.warmup
+    from vmatte.matting.stabilise import WARMUP
+
+    return record.warmup + WARMUP
 
 
 def expect_licence(record: ModelRecord, options: MatterOptions) -> None:

@@ -29,6 +29,9 @@ _SPEED = 0.35 / 256
 """Motion in a frame, as a share of the longer side, at which it may hold half as many: each carry
 of what moves puts it a little wrong."""
 
+WARMUP = 32
+"""Frames after which the average forgets what came before them: see benchmarks/warmup.py."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stabilised(Generic[S]):

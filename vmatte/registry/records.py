@@ -55,8 +55,9 @@ class ModelRecord:
 
     family: the adapter that runs it; params: what that adapter needs. file: its name in a models
     directory. bytes: its size, None where unknown. sources: in the order tried. people_only: mattes
-    people, not any object. recurrent: carries a state from frame to frame. own: imported by the
-    user.
+    people, not any object. recurrent: carries a state from frame to frame. warmup: frames after
+    which a run that began with an empty state gives what it would have given anyway. own: imported
+    by the user.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ModelRecord:
     non_commercial: bool = False
     people_only: bool = False
     recurrent: bool = False
+    warmup: int = 0
     own: bool = False
 
 
@@ -82,6 +84,7 @@ class Family:
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
     people_only: bool = False
     recurrent: bool = False
+    warmup: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +171,13 @@ def _catalogue(data: dict[str, Any], families: dict[str, Family], own: bool) -> 
 
 def _family(name: str, table: dict[str, Any]) -> Family:
     at = f"families.{name}"
-    _keys(at, table, (), ("params", "people_only", "recurrent"))
+    _keys(at, table, (), ("params", "people_only", "recurrent", "warmup"))
     return Family(
         name=name,
         params=_get(table, "params", dict, at, {}),
         people_only=_get(table, "people_only", bool, at, False),
         recurrent=_get(table, "recurrent", bool, at, False),
+        warmup=_get(table, "warmup", int, at, 0),
     )
 
 
@@ -185,7 +189,16 @@ def _record(
         at,
         table,
         ("family", "file", "sha256", "licence"),
-        ("description", "bytes", "sources", "params", "non_commercial", "people_only", "recurrent"),
+        (
+            "description",
+            "bytes",
+            "sources",
+            "params",
+            "non_commercial",
+            "people_only",
+            "recurrent",
+            "warmup",
+        ),
     )
     if not valid_name(name):
         raise _BadRecordError(f"{name!r} cannot name a model, expected letters, digits and . _ -")
@@ -214,6 +227,7 @@ def _record(
         non_commercial=_get(table, "non_commercial", bool, at, False),
         people_only=_get(table, "people_only", bool, at, family.people_only),
         recurrent=_get(table, "recurrent", bool, at, family.recurrent),
+        warmup=_get(table, "warmup", int, at, family.warmup),
         own=own,
     )
 

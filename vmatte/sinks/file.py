@@ -63,7 +63,7 @@ class FileSink:
     def _begin(
         self, path: Path, container: str, codec: Codec, format: str, info: StreamInfo
     ) -> None:
-        self._output = av.open(str(path), "w", format=container, options=_muxing(container, info))
+        self._output = av.open(str(path), "w", format=container, options=muxing(container, info))
         self._stream = add_video(self._output, codec, format, self._encoding, info)
         self._target = encoded_colour(info, format, codec)
         if info.format.depth > FORMATS.get(format, info.format).depth:
@@ -138,7 +138,8 @@ class FileSink:
             self._temporary = None
 
 
-def _muxing(container: str, info: StreamInfo) -> dict[str, str]:
+def muxing(container: str, info: StreamInfo) -> dict[str, str]:
+    """Return the container's options for a stream such as ``info``."""
     if container in ("mp4", "mov"):
         # By default a start offset is rounded to milliseconds.
         rate = info.time_base.denominator

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +23,19 @@ _GAP = 1.0
 """Seconds without a frame after which temporal state is not carried over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the frames that a file would give: those with ``begin`` <= pts < ``end``.
+
+    Their times stay. seek: dts of the key frame that decoding begins at, None for the file's
+    beginning. end: None for all that follow.
+    """
+
+    begin: int
+    end: int | None = None
+    seek: int | None = None
+
+
 class FileSource:
     """Frames of a media file. See FrameSource.
 
@@ -39,16 +52,18 @@ class FileSource:
         start: float | None = None,
         end: float | None = None,
         salvage: bool = False,
+        window: Window | None = None,
     ) -> None:
         """Open ``file``, a path or a readable, and decode its first frame.
 
         start, end: seconds from the file's beginning. salvage: end quietly where a damaged file
-        ends early, instead of raising. Raises InputError and its subclasses.
+        ends early, instead of raising. window: of those frames, a part. Raises InputError and its
+        subclasses.
         """
         self.name = mask(name or str(file))
         self.skipped = 0
         self._start, self._end = exact(start), exact(end)
-        self._salvage = salvage
+        self._salvage, self._window = salvage, window
         with reading(self.name):
             self._container = av.open(file, "r", format=format, metadata_errors="replace")
         try:
@@ -79,7 +94,10 @@ class FileSource:
         """Yield decoded pictures, before filtering; skip and count the damaged ones."""
         stream, container = self._stream, self._container
         zero = container.start_time or 0
-        if self._start:
+        if self._window is not None:
+            if self._window.seek is not None:
+                container.seek(self._window.seek, stream=stream)
+        elif self._start:
             # A pipe cannot: what comes before the start is then read, and left out later.
             with suppress(av.error.FFmpegError):
                 container.seek(zero + int(self._start * av.time_base))
@@ -115,7 +133,7 @@ class FileSource:
         if "mov" in container.format.name:
             # An edit list may show fewer than are stored.
             expected = min(expected, len(stream.index_entries))
-        if self._start is None and seen < expected:
+        if self._start is None and self._window is None and seen < expected:
             fact = f"ends early: {seen} of {expected} frames are there"
             if not self._salvage:
                 raise DamagedMediaError(
@@ -166,7 +184,7 @@ class FileSource:
         self._zero = zero
         # A trimmed clip begins at zero: its own offset would only delay the picture.
         shift = zero + self._start if self._start else None
-        self._shift = math.ceil(shift / self._time_base) if shift is not None else 0
+        self.shift = math.ceil(shift / self._time_base) if shift is not None else 0
         duration = container.duration / av.time_base if container.duration else None
         frames = stream.frames or None
         rate = stream.average_rate or stream.guessed_rate
@@ -214,7 +232,12 @@ class FileSource:
                     continue
                 if self._end is not None and when >= self._end:
                     return
-                pts -= self._shift
+                pts -= self.shift
+                if self._window is not None:
+                    if pts < self._window.begin:
+                        continue
+                    if self._window.end is not None and pts >= self._window.end:
+                        return
                 if last is not None and pts <= last:
                     # Two pictures cannot be shown at one time: encoders and players reject it.
                     self.skipped += 1
@@ -236,7 +259,7 @@ class FileSource:
         pts = picture.pts if picture.pts is not None else picture.dts
         if pts is None:
             step = 1 / (self.info.rate or 25) / self._time_base
-            return 0 if last is None else last + self._shift + max(1, round(step))
+            return 0 if last is None else last + self.shift + max(1, round(step))
         # Deinterlacers halve the time base.
         if picture.time_base and picture.time_base != self._time_base:
             return round(pts * picture.time_base / self._time_base)
