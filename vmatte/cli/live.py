@@ -154,7 +154,10 @@ def command(
         reporter.summary(stats)
     if stop.asked:
         if not (quiet or as_json):
-            print("interrupted: what was recorded is whole and playable", file=sys.stderr)
+            kept = [o.sink.name for o in others if getattr(o.sink, "recording", False)]
+            kept = [name for name in kept if stats.sent.get(name)]
+            whole = f": whole and playable: {', '.join(kept)}" if kept else ""
+            print(f"interrupted{whole}", file=sys.stderr)
         return 130
     return 0
 
