@@ -187,7 +187,7 @@ def main() -> int:
         if args.minutes:
             found["soak"] = done = soak(clip, args.model, args.minutes, args.fail_every)
             for key, value in done.items():
-                print(f"{key:<20}{_short(value)}")
+                print(f"{key:<26}{_short(value)}")
             missed += failed(done)
     write("live", found)
     print("all goals are met" if not missed else "missed: " + "; ".join(missed))

@@ -7,16 +7,17 @@ files are watched, and every frame sent is searched for the marker of the room.
     python -m benchmarks.live --shared ../shared --seconds 0 --minutes 30 --fail-every 60
 """
 
+import ctypes
 import gc
 import itertools
 import os
 import threading
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.memory import resident
 from benchmarks.stand_in import Clip, over
 from vmatte.errors import InferenceError, SourceLostError
 from vmatte.frames import Frame
@@ -132,13 +133,21 @@ class SearchedNull(NullSink):
         super().write(frame)
 
 
+class Slope(NamedTuple):
+    """MB an hour after the warm-up, the standard error, and what it rests on, in MB."""
+
+    mb_per_hour: float
+    error: float
+    least_mb: list[float]
+
+
 class Watch:
     """Samples of the process, one a second."""
 
     def __init__(self) -> None:
         """Begin."""
         self.begin = time.monotonic()
-        self.samples: list[tuple[float, float]] = []
+        self.samples: list[tuple[float, float, float]] = []
         self.threads = self.files = 0
 
     def wait(self, seconds: float) -> None:
@@ -147,27 +156,61 @@ class Watch:
         while True:
             now = time.monotonic()
             if not self.samples or now - self.begin - self.samples[-1][0] >= 1:
-                self.samples.append((now - self.begin, resident()))
+                self.samples.append((now - self.begin, resident(), in_use()))
                 self.threads = max(self.threads, threading.active_count())
                 self.files = max(self.files, descriptors())
             if now >= end:
                 return
             time.sleep(min(0.05, end - now))
 
-    def slope(self, period: float) -> tuple[float, float, list[float]]:
-        """Return MB an hour after the warm-up, its standard error, and what it rests on.
+    def slopes(self, period: float) -> tuple[Slope, Slope]:
+        """Return those of resident memory, and of what the allocator has given out.
 
-        A line through the least of every ``period`` seconds: what is above it are pictures on their
+        Lines through the least of every ``period`` seconds: what is above it are pictures on their
         way, whose number depends on the moment.
         """
         begin = _WARM_UP * self.samples[-1][0]
         late = np.array([s for s in self.samples if s[0] >= begin], float)
         period = min(period, (late[-1, 0] - late[0, 0]) / 6)
         index = ((late[:, 0] - late[0, 0]) / period).astype(int)
-        whole = [late[index == i] for i in range(index.max())]
-        points = np.array([p[p[:, 1].argmin()] for p in whole if len(p)])
-        (gain, _), spread = np.polyfit(points[:, 0] / 3600, points[:, 1], 1, cov=True)
-        return float(gain), float(spread[0, 0] ** 0.5), [float(p) for p in points[:, 1]]
+        parts = [p for i in range(index.max()) if len(p := late[index == i])]
+        return self._fitted(parts, 1), self._fitted(parts, 2)
+
+    def _fitted(self, parts: list[Any], column: int) -> Slope:
+        points = np.array([p[p[:, column].argmin()] for p in parts])
+        (gain, _), spread = np.polyfit(points[:, 0] / 3600, points[:, column], 1, cov=True)
+        return Slope(float(gain), float(spread[0, 0] ** 0.5), points[:, column].tolist())
+
+
+def resident() -> float:
+    """Return the process's own resident memory in MB: programs' files come and go with the load."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) * 1024 / 1e6
+
+
+def in_use() -> float:
+    """Return what glibc's malloc has given out, in MB: it does not grow where nothing leaks.
+
+    Resident memory may, while a heap's free pages are used for the first time.
+    """
+    info = _LIBC.mallinfo2()
+    return (int(info.uordblks) + int(info.hblkhd)) / 1e6
+
+
+class _Info(ctypes.Structure):
+    """Struct mallinfo2 of glibc's malloc.h."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+_LIBC = ctypes.CDLL(None)
+_LIBC.mallinfo2.restype = _Info
 
 
 def descriptors() -> int:
@@ -244,7 +287,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
     thread.join(20)
     gc.collect()
     stats = results[0]
-    gain, error, least = watch.slope(fail_every)
+    held, given = watch.slopes(fail_every)
     searches = (camera.search, blurred.search)
     found = {
         "minutes": minutes,
@@ -257,8 +300,10 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
         "frames_searched": sum(s.searched for s in searches),
         "slates": stats.slates,
         "camera": {"opened": Device.opened, "longest_gap_s": Device.longest},
-        "mb_per_hour": gain,
-        "mb_per_hour_error": error,
+        "mb_per_hour": held.mb_per_hour,
+        "mb_per_hour_error": held.error,
+        "in_use_mb_per_hour": given.mb_per_hour,
+        "in_use_mb_per_hour_error": given.error,
         "peak_mb": (stats.peak_memory or 0) / 1e6,
         "threads": {
             "before": before[0], "most": watch.threads, "after": threading.active_count()
@@ -268,7 +313,8 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
             k: getattr(stats, k)
             for k in ("captured", "composed", "stalls", "losses", "reconnects", "errors")
         },
-        "memory_mb": least,
+        "memory_mb": held.least_mb,
+        "in_use_mb": given.least_mb,
     }  # fmt: skip
     matter.close()
     return found

@@ -136,7 +136,7 @@ def shows_room(frame: Frame) -> bool:
     return bool(checks.mean() > 0.002)
 
 
-def until(holds: Callable[[], Any], seconds: float = 5) -> None:
+def until(holds: Callable[[], Any], seconds: float = 20) -> None:
     """Wait until ``holds``; fail where it does not in time."""
     end = time.monotonic() + seconds
     while not holds():

@@ -38,13 +38,13 @@ class Slow(MemorySink):
 
 
 def test_a_slow_sink_drops_for_itself_alone(start: Start) -> None:
-    slow, quick = Slow(0.2), MemorySink()
+    slow, quick = Slow(0.5), MemorySink()
     live = start(Room(), FunctionMatter(subject), over(slow), over(quick))
     until(lambda: len(frames(quick)) > 40)
     stats = live.stop()
-    assert stats.sent["slow"] < 20 < stats.sent["memory"]
-    assert stats.dropped["slow"] > 10
-    assert stats.dropped["memory"] < 10
+    # Of so many, a machine that is busy makes fewer, and the slow one then misses fewer.
+    assert stats.sent["slow"] < stats.sent["memory"] - 5
+    assert stats.dropped["slow"] > max(5, stats.dropped["memory"])
 
 
 def test_a_recording_may_take_longer_to_finish(
