@@ -228,3 +228,35 @@ def test_join_refuses_parts_of_another_kind(tmp_path: Path) -> None:
     source.close()
     with pytest.raises(WriteError, match=r"extradata|width"):
         join([a, b], tmp_path / "c.mp4", source.info, 10)
+
+
+def test_machines_need_no_shared_disk(tmp_path: Path) -> None:
+    """The same on a file system that is no disk: inputs are brought here, results sent."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    clip = long_video(tmp_path / "clip.mp4", 30)
+    memory.put_file(str(clip), "/cluster/in/deep/clip.mp4")
+    try:
+        setup, files = prepare(
+            "memory://cluster/in", ["memory://cluster/out"], QUICK, format=None, overwrite=False
+        )
+        worker = Worker(setup)
+        (task,) = find(setup, files)
+        assert task.source == "deep/clip.mp4" and not is_done(setup, task)
+        pieces = worker.divide(task, 0.5)["pieces"]
+        assert len(pieces) == 2
+        for piece in pieces:
+            assert worker.part(task, piece) == {"frames": piece.frames}
+        assert "error" not in worker.join(task, pieces)
+        worker.close()
+        assert is_done(setup, task)
+        result = tmp_path / "result.mp4"
+        memory.get_file("/cluster/out/deep/clip.mp4", str(result))
+        assert times_of(result) == times_of(clip)
+        sound = [payload for _, payload in packets_of(clip, "audio")]
+        assert [payload for _, payload in packets_of(result, "audio")] == sound
+        left = [n for n in memory.find("/cluster/out") if "/parts/" in n]
+        assert not left
+    finally:
+        memory.rm("/cluster", recursive=True)
