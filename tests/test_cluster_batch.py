@@ -1,5 +1,6 @@
 """vmatte batch, with Ray: killed, restarted, with bad files, pictures, and workers that die."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -14,11 +15,12 @@ from user import TINY, User, user
 
 __all__ = ["user"]
 
-pytest.importorskip("av")
-try:
-    import ray  # noqa: F401
-except ImportError:
-    missing("needs Ray: pip install 'vmatte[cluster]'")
+
+@pytest.fixture(autouse=True)
+def _ray() -> None:
+    if importlib.util.find_spec("ray") is None:
+        missing("needs Ray: pip install 'vmatte[cluster]'")
+
 
 BATCH = (*TINY, "--encoder-preset", "ultrafast", "--json", "--workers", "2", "--cpus", "0.5")
 PATIENCE = 240
