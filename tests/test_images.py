@@ -1,4 +1,4 @@
-"""Pictures as files, their cut-outs, the cache, and ID photos."""
+"""Pictures as files, and their cut-outs."""
 
 import io
 import itertools
@@ -20,9 +20,8 @@ from vmatte.errors import (
     UnsupportedMediaError,
     UnsupportedOutputError,
 )
-from vmatte.images import Cache, ImageOptions, Margin, cut_out, find_spec
+from vmatte.images import ImageOptions, Margin, cut_out
 from vmatte.images.cut import show, subject_box
-from vmatte.images.idphoto import find_head
 from vmatte.images.picture import Picture, Tags, encode, from_pixels, read_picture
 from vmatte.matting import Matte
 from vmatte.refine import RefineOptions
@@ -246,106 +245,6 @@ def test_crop_to_the_subject() -> None:
         Margin(pixels=-1)
     full = vmatte.refine.refine(picture.frame, rgb, nothing, PLAIN)
     assert subject_box(full, Margin()) is None
-
-
-def figure(neck: int | None = 30) -> NDArray[np.float32]:
-    """A head 60 wide and 80 high from row 40 on, a neck from row 112 on, shoulders from 140 on."""
-    alpha = np.zeros((300, 240), np.float32)
-    cv2.ellipse(alpha, (120, 80), (30, 40), 0, 0, 360, 1, -1)
-    if neck is not None:
-        alpha[100:140, 120 - neck // 2 : 120 + neck // 2] = 1
-    else:
-        alpha[80:140, 90:150] = 1
-    cv2.rectangle(alpha, (40, 140), (200, 300), 1, -1)
-    return alpha
-
-
-def test_a_head_is_found() -> None:
-    head = find_head(figure())
-    assert head.crown == 40 and head.middle == pytest.approx(120, abs=1)
-    assert head.chin == pytest.approx(120, abs=8) and "neck" in head.found
-    hair = find_head(figure(None))
-    assert hair.crown == 40 and hair.chin == pytest.approx(106, abs=8) and "width" in hair.found
-    with pytest.raises(InputError, match="nobody"):
-        find_head(np.zeros((100, 100), np.float32))
-    with pytest.raises(InputError, match="touches the picture's upper edge"):
-        find_head(figure()[60:])
-
-
-def test_an_id_photo() -> None:
-    picture = from_pixels(np.full((300, 240, 3), 60, np.uint8))
-    rgb = picture.rgb((240, 300))
-    spec = find_spec("icao")
-    options = ImageOptions(refine=PLAIN, id_photo=spec)
-    (shown,) = show(picture, rgb, Matte(figure()), ["composite"], options)
-    assert (shown.frame.width, shown.frame.height) == (413, 531) == spec.size
-    assert shown.tags.dpi == (300, 300)
-    own = shown.frame.planes[0][:, :, 0]
-    dark = np.flatnonzero((own < 100).any(1))
-    # The crown is 9 % below the upper edge; the background is light.
-    assert dark[0] == pytest.approx(0.09 * 531, abs=6)
-    assert own[0, 0] == 240
-    head = find_head(figure())
-    # Rows of the head, in the photo.
-    rows = spec.head * 531 * (80 / (head.chin - head.crown))
-    columns = np.flatnonzero(own[round(0.09 * 531 + rows / 2)] < 100)
-    assert columns.size == pytest.approx(60 * rows / 80, rel=0.05)
-    assert (columns[0] + columns[-1]) / 2 == pytest.approx(206, abs=4)
-    with pytest.raises(OptionError, match="not both"):
-        ImageOptions(id_photo=spec, crop=Margin())
-
-
-def test_kinds_of_id_photos() -> None:
-    pytest.importorskip("passport_photo_specs")
-    assert find_spec("us").size == (600, 600)
-    italy = find_spec("italy-visa-photo")
-    assert italy.millimetres == (35, 45) and italy.head == 0.75
-    with pytest.raises(OptionError, match="no ID photo is called 'moon'; there are icao"):
-        find_spec("moon")
-
-
-def test_the_cache_forgets_what_was_used_longest_ago(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "c", limit=10_000)
-    keys = [f"{n:064x}" for n in range(256, 1536, 256)]
-    for n, key in enumerate(keys[:4]):
-        cache.keep(key, bytes([n]) * 2000)
-        _age(cache, keys[: n + 1])
-    assert all(cache.find(k) is not None for k in keys[:4])
-    # The first is used again; the second is then the oldest.
-    _age(cache, keys[:4])
-    assert cache.find(keys[0]) == bytes(2000)
-    cache.keep(keys[4], bytes(3000))
-    assert cache.find(keys[1]) is None
-    assert cache.find(keys[0]) is not None and cache.find(keys[4]) == bytes(3000)
-    total = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
-    assert total <= 10_000
-
-
-def _age(cache: Cache, keys: list[str]) -> None:
-    """Let some time pass: each file is older than those after it."""
-    import os
-
-    for n, key in enumerate(keys):
-        path = cache.folder / key[:2] / key[2:]
-        if path.exists():
-            os.utime(path, ns=(n * 10**9, n * 10**9))
-
-
-def test_the_cache_does_not_trust_what_is_there(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, limit=10_000)
-    key = "ab" * 32
-    assert cache.find(key) is None
-    cache.keep(key, b"result")
-    (path,) = (p for p in tmp_path.rglob("*") if p.is_file())
-    path.write_bytes(path.read_bytes()[:-1])
-    assert cache.find(key) is None
-    cache.keep(key, b"result")
-    assert cache.find(key) == b"result"
-    # A folder that cannot be: nothing is kept, and nothing fails.
-    (tmp_path / "f").write_text("")
-    blocked = Cache(tmp_path / "f" / "g")
-    blocked.keep(key, b"x")
-    assert blocked.find(key) is None
 
 
 def test_real_cut_outs_are_good(shared: Callable[[str], Path]) -> None:
