@@ -1,5 +1,6 @@
 """What codecs keep: pixel formats, colour tags, ranges, pixel shape, odd sizes, HDR; options."""
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -228,6 +229,14 @@ def test_av1_sizes(size: tuple[int, int], tmp_path: Path) -> None:
     else:
         path = encoded(tmp_path, "a.mp4", info, "av1")
         assert (decode(path)[0].width, decode(path)[0].height) == size
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux has these policies")
+def test_av1_leaves_the_thread_its_priority(tmp_path: Path) -> None:
+    """SVT-AV1 makes the thread that opens it real-time where it may: where root runs it."""
+    before = os.sched_getscheduler(0)
+    encoded(tmp_path, "a.mp4", info_of("yuv420p", (64, 64)), "av1")
+    assert os.sched_getscheduler(0) == before
 
 
 @pytest.mark.parametrize(

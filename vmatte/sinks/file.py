@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -221,8 +222,26 @@ def add_video(
     if codec.tag and output.format.name in ("mp4", "mov"):
         stream.codec_context.codec_tag = codec.tag
     describe(stream, format, info, encoded_colour(info, format, codec))
-    stream.codec_context.open()
+    with _same_priority():
+        stream.codec_context.open()
     return stream
+
+
+@contextlib.contextmanager
+def _same_priority() -> Iterator[None]:
+    """Undo what SVT-AV1 does to the thread that opens it, where root runs it: real-time priority.
+
+    The whole machine would wait for that thread, and for all that it starts.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, priority)
 
 
 def describe(stream: VideoStream, format: str, info: StreamInfo, colour: Colour) -> None:
