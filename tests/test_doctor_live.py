@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vmatte.cli.chain import examine_live
-from vmatte.cli.doctor import Finding
+from vmatte.cli.finding import Finding
 from vmatte.devices import Camera, Mode
 
 WEBCAM = Camera(name="Webcam", path="/dev/video0", index=0, modes=(Mode("MJPG", 1280, 720),))

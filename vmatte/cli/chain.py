@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
 
-from vmatte.cli.doctor import Finding
+from vmatte.cli.finding import Finding
 from vmatte.devices import Camera, elsewhere, list_cameras
 from vmatte.errors import OutputError
 from vmatte.sinks.virtualcam import advice

@@ -4,26 +4,14 @@ import json
 import platform
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata, util
-from typing import Literal
 
 import click
 
 from vmatte import __version__
+from vmatte.cli.finding import Finding
 from vmatte.errors import VmatteError
-
-State = Literal["ok", "note", "bad"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. advice: what to do, where it is not ok."""
-
-    what: str
-    state: State
-    found: str
-    advice: str = ""
 
 
 @click.command("doctor", epilog="Example: vmatte doctor --json")
@@ -57,7 +45,7 @@ def examine() -> Iterator[Finding]:
     yield from _opencv()
     yield from _runtimes()
     yield from _models()
-    # Imported here: it needs Finding.
+    # Imported here: it needs PyAV and OpenCV, which may be what is broken.
     from vmatte.cli.chain import examine_live
 
     yield from examine_live()
