@@ -11,7 +11,7 @@ PUBLIC = {
     "vmatte.runtimes": "Precision Runtime RuntimeName RuntimeOptions Tensor TensorSpec "
     "load_runtime",
     "vmatte.matting": "Engine Matte Matter MatterOptions build_matter expect_licence load_matter "
-    "try_out",
+    "try_out warmup_of",
     "vmatte.registry": "ModelRecord Places Progress Registry Store ensure_model find_model "
     "find_places load_registry",
 }

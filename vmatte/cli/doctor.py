@@ -10,7 +10,7 @@ from importlib import metadata, util
 import click
 
 from vmatte import __version__
-from vmatte.cli.finding import Finding
+from vmatte.cli.finding import Finding, State
 from vmatte.errors import VmatteError
 
 
