@@ -113,8 +113,10 @@ def run(clients: int, side: int, *words: str) -> dict[str, Any]:
             assert server.stdout is not None
             url = server.stdout.readline().split()[-1].rstrip("/")
             found = measure(url, server.pid, clients, side)
-            time.sleep(1)  # the last answer's file goes once it is sent
-            found["left behind"] = len(list((Path(folder) / "tmp").iterdir()))
+            scratch, end = Path(folder) / "tmp", time.monotonic() + 10
+            while list(scratch.iterdir()) and time.monotonic() < end:
+                time.sleep(0.1)  # the last answer's file goes once it is sent
+            found["left behind"] = len(list(scratch.iterdir()))
             return found
         finally:
             server.terminate()
