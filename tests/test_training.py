@@ -79,6 +79,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "path\tlicence\twhat\ntrain/people/02.png\tCC BY-NC-SA 4.0\tperson\n"
     )
     (labels / "labels.jsonl").write_text("\n".join(json.dumps(r) for r in rows))
+    tested = pack.TESTED.split(",")[0]
+    write(data / f"cutouts/{tested}", rgba)
     out = root / "pack.npz"
     pack.main(["--data", str(data), "--labels", str(labels), "--out", str(out), "--size", "96"])
     return out
@@ -99,6 +101,7 @@ def test_pack_keeps_what_it_should(packed: Path, tmp_path: Path) -> None:
     names = {i.name for i in items}
     assert "people/00.png" not in names, "teachers disagree"
     assert "people/02.png" not in names, "non-commercial"
+    assert not names & set(pack.TESTED.split(",")), "subjects of the test folder"
     assert {i.kind for i in items} == set(pack.KINDS)
     assert any(i.held_out for i in items)
     assert not all(i.held_out for i in items)
@@ -110,6 +113,17 @@ def test_pack_keeps_what_it_should(packed: Path, tmp_path: Path) -> None:
     again, same = pack.unpack(packed, tmp_path)
     assert again == items
     assert np.array_equal(same[person], canvases[person])
+
+
+def test_limbs_held_out_are_known() -> None:
+    body = np.zeros((100, 90), np.uint8)
+    body[10:90, 30:60] = 255
+    box = (0, 10, 90, 90)
+    assert pack.limbs(body, (30, 10, 60, 90), (False,) * 4) == 0
+    body[20:30] = 255
+    assert pack.limbs(body, box, (False,) * 4) == 1.0, "two arms as long as the body is wide"
+    one_cut = (True, False, False, False)
+    assert pack.limbs(body, box, one_cut) == pytest.approx(0.5), "nothing known beyond the border"
 
 
 def test_sequences_are_repeatable_and_in_range(packed: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def soften(dice: Dice, frames: Tensor) -> Tensor:
 def darken_and_noise(dice: Dice, frames: Tensor) -> Tensor:
     """Dark scenes and sensor noise: grows with light, fine and coarse grain."""
     batch, count, _, height, width = frames.shape
-    dark = per_sequence(dice, batch, 0.4, 0.85, 0.15)
+    dark = per_sequence(dice, batch, 0.4, 0.8, 0.1)
     frames = frames * (1 - dark)
     rows = torch.nonzero(dice.chance(0.6, batch)).flatten()
     if not len(rows):

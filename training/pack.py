@@ -25,6 +25,9 @@ from training.teachers import Picture, resized
 
 KINDS = ("person", "cutout", "background", "empty", "clip")
 EDGE = 0.04  # share of a border row or column under alpha from which it counts as cut off
+THIN = 0.2  # share of the box's height that arms and legs held out sideways fill at most
+# Subjects of the test folder's motion_a, motion_b and motion_c, which are among the cut-outs.
+TESTED = "1_15.png,4_1.png,4_2.png,r_4.png"
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -41,6 +44,7 @@ class Item:
     width: int
     box: tuple[int, int, int, int]
     cut: tuple[bool, bool, bool, bool]  # the subject leaves at the left, top, right, bottom
+    reach: float  # width of limbs held out sideways by that of the rest
     at: tuple[int, int, int]  # start of the picture, of its alpha, and their end in the blob
 
 
@@ -75,10 +79,11 @@ class Packer:
             alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA))
             end = self.encode(np.repeat(alpha[..., None], 3, 2), self.quality)
             box, cut = extent(alpha.astype(np.uint8))
+        reach = 0.0 if alpha is None else limbs(alpha.astype(np.uint8), box, cut)
         # Whole groups are held out; the checksum makes the choice independent of the order.
         held_out = zlib.crc32((group or name).encode()) % (12 if kind == "clip" else 30) == 0
         at = (start, middle, end)
-        item = Item(name, kind, group, weight, held_out, height, width, box, cut, at)
+        item = Item(name, kind, group, weight, held_out, height, width, box, cut, reach, at)
         self.items.append(item)
 
     def save(self, path: Path) -> None:
@@ -100,6 +105,18 @@ def extent(alpha: Bytes) -> tuple[tuple[int, int, int, int], tuple[bool, bool, b
         bool(line.mean() > EDGE) for line in (solid[:, 0], solid[0], solid[:, -1], solid[-1])
     )
     return box, (left, top, right, bottom)
+
+
+def limbs(
+    alpha: Bytes, box: tuple[int, int, int, int], cut: tuple[bool, bool, bool, bool]
+) -> float:
+    """How far thin parts stick out to the left and right of the rest, 0 to 1."""
+    left, top, right, bottom = box
+    thick = np.flatnonzero((alpha[top:bottom, left:right] > 127).sum(0) >= THIN * (bottom - top))
+    if not len(thick):
+        return 0.0
+    out = (0 if cut[0] else int(thick[0])) + (0 if cut[2] else right - left - 1 - int(thick[-1]))
+    return min(1.0, out / max(right - left - out, 1))
 
 
 def read(path: Path) -> Bytes:
@@ -149,8 +166,11 @@ def collect(options: argparse.Namespace) -> Packer:
             both = list(zip(clip["frames"], clip["alpha"], strict=True))
             for number, (frame, alpha) in enumerate(both[:: options.clip_step]):
                 packer.add(f"{name}#{number}", "clip", frame, alpha, weight, name)
+    tested = set(options.exclude_cutouts.split(","))
     for path in sorted((data / "cutouts").glob("*")):
         rgba = read(path)
+        if path.name in tested:
+            continue
         if rgba.ndim == 3 and rgba.shape[2] == 4 and f"cutouts/{path.name}" not in skip:
             packer.add(path.name, "cutout", rgba[..., :3], rgba[..., 3], 1.0, "")
     for path in sorted((data / "backgrounds").glob("*")):
@@ -218,6 +238,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quality", type=int, default=65, help="WebP quality")
     parser.add_argument("--clip-step", type=int, default=2, help="keep every n-th frame")
     parser.add_argument("--exclude-licence", default=r"(?i)non-commercial|\bNC\b|-NC-")
+    parser.add_argument("--exclude-cutouts", default=TESTED, help="names, separated by commas")
     options = parser.parse_args(argv)
     packer = collect(options)
     packer.save(options.out)

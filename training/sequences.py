@@ -25,6 +25,7 @@ KIND_CHANCES = (0.42, 0.15, 0.33, 0.10)
 # How often pictures are drawn, by a piece of their name: a third of all people stand with hanging
 # arms in street fashion, while few stretch, bend, dance or sign, and those were matted worst.
 SHARES = {"ccp/": 0.4, "yoga/": 5.0, "photos/": 3.0, "signers/": 3.0, "hd_": 1.5, "vikram/": 1.5}
+REACH = 6.0  # how much more often limbs held out fully are drawn, for the same reason
 
 
 @dataclass
@@ -44,8 +45,9 @@ def frame_size(area: int, shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def share(item: Item) -> float:
-    """How often a picture is drawn: how far the teachers agree, times SHARES."""
-    return item.weight * next((v for piece, v in SHARES.items() if piece in item.name), 1.0)
+    """How often a picture is drawn: how far the teachers agree, times SHARES, and its limbs."""
+    known = next((v for piece, v in SHARES.items() if piece in item.name), 1.0)
+    return item.weight * known * (1 + REACH * item.reach)
 
 
 class Maker:
@@ -73,7 +75,10 @@ class Maker:
 
         self.people, self.empty = pick("person"), pick("empty")
         self.rooms, self.cutouts = pick("background", "empty"), pick("cutout")
-        self.weights = torch.tensor([share(items[int(n)]) for n in self.people])
+        self.weights, self.cutout_weights = (
+            torch.tensor([share(items[int(n)]) for n in some])
+            for some in (self.people, self.cutouts)
+        )
         # A person who is cut off at the left, right or top cannot walk through another room.
         free = ~self.cut[self.people][:, :3].any(1)
         self.free, self.free_weights = self.people[free], self.weights[free]
@@ -135,12 +140,22 @@ class Maker:
         # Mostly a little larger than the frame, now and then much, or smaller (then folded).
         scale = cover * torch.exp(dice.uniform(-0.1, 0.5, batch))
         room_y, room_x = (scale * extent[:, 0] - height) / 2, (scale * extent[:, 1] - width) / 2
+        x = width / 2 + room_x * dice.uniform(-1, 1, batch)
+        y = height / 2 + room_y * dice.uniform(-1, 1, batch)
+        mirror = dice.chance(0.5, batch) * 2.0 - 1
+        # Cameras are pointed at heads: in most sequences the subject's top and middle are seen.
+        box = self.box[index[:, 0]].to(self.device)
+        framed = dice.chance(0.75, batch) & (box[:, 3] > 0)
+        middle = (box[:, 0] + box[:, 2] - extent[:, 1]) / 2 * scale * mirror
+        top = (box[:, 1] - extent[:, 0] / 2) * scale
+        x = torch.where(framed, within(x, 0.15 * width - middle, 0.85 * width - middle), x)
+        y = torch.where(framed, within(y, -0.05 * height - top, 0.5 * height - top), y)
         place = Placement(
-            (width / 2 + room_x * dice.uniform(-1, 1, batch))[:, None].repeat(1, frames),
-            (height / 2 + room_y * dice.uniform(-1, 1, batch))[:, None].repeat(1, frames),
+            within(x, width / 2 - room_x, width / 2 + room_x)[:, None].repeat(1, frames),
+            within(y, height / 2 - room_y, height / 2 + room_y)[:, None].repeat(1, frames),
             scale[:, None].repeat(1, frames),
             tilt(dice, batch, 0.06)[:, None].repeat(1, frames),
-            (dice.chance(0.5, batch) * 2.0 - 1)[:, None].repeat(1, frames),
+            mirror[:, None].repeat(1, frames),
         )
         place = move(dice, place, width, height, dice.chance(0.6, batch))
         bend = ripple(dice, batch, frames, height, width)
@@ -177,12 +192,13 @@ class Maker:
         return rgb, alpha
 
     def somebody(self, dice: Dice, count: int) -> Tensor:
-        """Items of subjects: one in three is an exact cut-out."""
+        """Items of subjects: two in five are exact cut-outs."""
         picked = torch.multinomial(self.free_weights, count, True, generator=dice.generator)
         index = self.free[picked]
-        exact = dice.chance(0.33, count).cpu()
+        exact = dice.chance(0.4, count).cpu()
         if len(self.cutouts):
-            other = self.cutouts[dice.below(len(self.cutouts), count)]
+            g = dice.generator
+            other = self.cutouts[torch.multinomial(self.cutout_weights, count, True, generator=g)]
             index = torch.where(exact, other, index)
         return index
 
@@ -223,6 +239,11 @@ class Maker:
         walks = dice.chance(0.35, count, 1)
         place.x = place.x + ramp * walks * side * width
         return place
+
+
+def within(value: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """`value` brought between `low` and the larger of both bounds, [N]."""
+    return torch.minimum(torch.maximum(value, low), torch.maximum(low, high))
 
 
 def tilt(dice: Dice, count: int, spread: float) -> Tensor:
