@@ -14,7 +14,7 @@ from vmatte.matting import MatterOptions, Stabilise
 from vmatte.refine import Method, RefineOptions
 from vmatte.runtimes import Precision, RuntimeName, RuntimeOptions
 from vmatte.sinks.codecs import CODECS, Encoding
-from vmatte.sources.live import LiveInput, Transport
+from vmatte.sources.options import LiveInput, Transport
 from vmatte.steer import SteerOptions
 from vmatte.steer.options import Only
 

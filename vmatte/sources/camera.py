@@ -17,7 +17,7 @@ from vmatte.pixels import FORMATS, PixelFormat, Plane
 from vmatte.sources.capture import Capture, open_capture
 from vmatte.sources.filters import check_size
 from vmatte.sources.held import Held
-from vmatte.sources.live import LiveInput
+from vmatte.sources.options import LiveInput
 
 WARM_UP = 5.0
 """Seconds that a camera may take until its first picture."""

@@ -7,7 +7,7 @@ import cv2
 
 from vmatte.errors import OptionError
 from vmatte.pixels import Plane
-from vmatte.sources.live import LiveInput
+from vmatte.sources.options import LiveInput
 
 BACKENDS = {
     "v4l2": "CAP_V4L2",
