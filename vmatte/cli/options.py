@@ -96,6 +96,12 @@ engine_options = group(
         default=MatterOptions().stabilise,
         help="Average the matte along the picture's motion; auto: for models without a memory.",
     ),
+    click.option(
+        "--stretch/--no-stretch",
+        default=MatterOptions().stretch,
+        show_default=True,
+        help="Of a still: stretch the matte to 0..1, for models whose own code does so.",
+    ),
     accept_licence,
 )
 """How the model is chosen and run; ``matter_options`` takes what it gives, less the model."""
@@ -111,6 +117,7 @@ def matter_options(given: dict[str, Any]) -> MatterOptions:
         classes=given.pop("classes"),
         accept_licence=given.pop("accept_licence"),
         stabilise=given.pop("stabilise"),
+        stretch=given.pop("stretch"),
     )
 
 

@@ -13,7 +13,7 @@ from vmatte.composite.hdr import srgb
 from vmatte.errors import InputError
 from vmatte.evaluation import read_alpha
 from vmatte.frames import Frame
-from vmatte.matting import Matter, MatterOptions, build_matter, expect_licence
+from vmatte.matting import Matter, MatterOptions, build_matter, expect_licence, for_still
 from vmatte.metrics import Scores
 from vmatte.refine import RefineOptions, refine
 from vmatte.registry import ensure_model, load_registry
@@ -61,6 +61,8 @@ def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, An
     try:
         subject = Subject(transparent=True)
         subject.open(source.info)
+        if source.info.still:
+            matter = for_still(matter)
         alphas: Iterator[Frame] | None = None if truth is None else iter(truth)
         state: Any = None
         segment: int | None = None

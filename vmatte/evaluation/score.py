@@ -17,7 +17,7 @@ from vmatte.composite.hdr import srgb
 from vmatte.errors import DamagedMediaError, InputError
 from vmatte.evaluation.dataset import Clip
 from vmatte.frames import Frame
-from vmatte.matting.base import Engine, Matter
+from vmatte.matting.base import Engine, Matter, for_still
 from vmatte.metrics import Alpha, Means, Scores, mean_of
 from vmatte.refine import RefineOptions, refine
 from vmatte.sources import FrameSource, open_source
@@ -136,6 +136,8 @@ def _matte(
         options = replace(options, decontaminate=False)
     subject = Subject(transparent=False)
     subject.open(source.info)
+    if source.info.still:
+        matter = for_still(matter)
     state: Any = None
     segment: int | None = None
     for frame in source:

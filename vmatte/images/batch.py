@@ -29,7 +29,7 @@ from vmatte.registry import Progress, ensure_model, load_registry
 from vmatte.sinks.file import commit, temporary_for
 from vmatte.steer import steered
 
-_KEY = 1
+_KEY = 2
 """Changes when the same picture and options give another result than before."""
 
 

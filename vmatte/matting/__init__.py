@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from vmatte.errors import ModelError, ModelUnavailableError, OptionError
-from vmatte.matting.base import Engine, Matte, Matter
+from vmatte.matting.base import Engine, Matte, Matter, for_still
 from vmatte.registry import ModelRecord, ensure_model, load_registry
 from vmatte.runtimes import RuntimeOptions
 
@@ -22,6 +22,7 @@ __all__ = [
     "MatterOptions",
     "build_matter",
     "expect_licence",
+    "for_still",
     "load_matter",
     "try_out",
     "warmup_of",
@@ -39,6 +40,7 @@ class MatterOptions:
     tell classes apart; their own choice where empty. accept_licence: agree to the licence of a
     model that is not for commercial use. stabilise: flow averages alpha along the motion of the
     picture (vmatte.matting.stabilise); auto does where the model looks at one frame at a time.
+    stretch: the matte of a still is stretched to 0..1 where the model's own code does so.
     """
 
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
@@ -46,6 +48,7 @@ class MatterOptions:
     classes: tuple[str, ...] = ()
     accept_licence: bool = False
     stabilise: Stabilise = "auto"
+    stretch: bool = True
 
     def __post_init__(self) -> None:
         """Raise OptionError on values out of range."""
@@ -176,6 +179,8 @@ def _still(record: ModelRecord, path: Path, options: MatterOptions) -> Matter[An
     }
     if options.classes:
         fields["channel"] = tuple(_channel(record, name) for name in options.classes)
+    if not options.stretch:
+        fields["stretch"] = False
     try:
         spec = StillSpec(**fields)
     except TypeError as e:

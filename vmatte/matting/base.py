@@ -1,7 +1,8 @@
 """The seam of matting: a pure step from a picture and a state to a matte and the next state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,16 @@ class Engine:
             precision=runtime.precision,
             threads=runtime.threads,
         )
+
+
+def for_still(matter: "Matter[Any]") -> "Matter[Any]":
+    """Return ``matter`` as it is for a picture on its own, not one of many in time.
+
+    Some families have a ``for_still`` of their own: what makes a picture better would make a video
+    flicker.
+    """
+    own: Callable[[], Matter[Any]] | None = getattr(matter, "for_still", None)
+    return matter if own is None else own()
 
 
 def alpha_of(values: NDArray[np.float32], model: str) -> NDArray[np.float32]:

@@ -11,13 +11,13 @@ _SPEED, chosen on the first frames of all.
 """
 
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.fullmatte import Map
-from vmatte.matting.base import Engine, Matte, Matter
+from vmatte.matting.base import Engine, Matte, Matter, for_still
 from vmatte.matting.motion import carry, follow, speed
 
 S = TypeVar("S")
@@ -77,6 +77,10 @@ class StabilisedMatter(Generic[S]):
             weight = count / (count + 1)
             alpha = matte.alpha + weight * (carry(state.alpha, place, sharp=True) - matte.alpha)
         return replace(matte, alpha=alpha), Stabilised(inner, rgb, alpha, count)
+
+    def for_still(self) -> Matter[Any]:
+        """Return the inner matter for a picture on its own: there is nothing to average."""
+        return for_still(self._inner)
 
     def close(self) -> None:
         """Free the network."""

@@ -6,7 +6,7 @@ published code, as gathered in models/registry.toml.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError, ModelError
-from vmatte.matting.base import Engine, Matte, alpha_of
+from vmatte.matting.base import Engine, Matte, Matter, alpha_of
 from vmatte.runtimes import RuntimeOptions, load_runtime
 
 SizeRule = Callable[[int, int, float], tuple[int, int]]
@@ -29,7 +29,8 @@ class StillSpec:
     size: (width, height) of the input, None where the graph says it or any will do. mean, std: of
     RGB in 0..1. layout: of the input. channel: which channel of the first output is alpha; of
     several, alpha is the sum. activation: what turns the output into 0..1. classes: what each
-    channel stands for, where they have names.
+    channel stands for, where they have names. stretch: the matte of a picture on its own is
+    stretched to 0..1, see ``stretched``.
     """
 
     size: tuple[int, int] | None = None
@@ -39,6 +40,7 @@ class StillSpec:
     channel: int | tuple[int, ...] = 0
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     classes: tuple[str, ...] = ()
+    stretch: bool = False
 
     def __post_init__(self) -> None:
         """Raise ModelError on figures that no network can have."""
@@ -55,6 +57,7 @@ class StillSpec:
             ),
             ("activation", self.activation, self.activation in ("none", "sigmoid", "softmax")),
             ("classes", self.classes, all(isinstance(c, str) for c in self.classes)),
+            ("stretch", self.stretch, isinstance(self.stretch, bool)),
         ):
             if not good:
                 raise ModelError(f"the model's record says {what} = {value!r}; correct it")
@@ -129,8 +132,8 @@ class StillMatter:
 
     def step(self, rgb: NDArray[np.uint8], state: None) -> tuple[Matte, None]:
         """Matte one picture, see Matter."""
-        # Divided by 255 and not by the picture's own maximum, nor is the matte stretched to 0..1
-        # afterwards: both would make video flicker and turn an empty frame into noise.
+        # Divided by 255 and not by the picture's own maximum, nor is the matte of a video's frame
+        # stretched to 0..1: both would make it flicker and turn an empty frame into noise.
         spec = self._spec
         x = cv2.add(cv2.multiply(rgb, self._gain, dtype=cv2.CV_32F), self._bias)
         tensor = x[None] if spec.layout == "nhwc" else x.transpose(2, 0, 1)[None]
@@ -160,9 +163,42 @@ class StillMatter:
         summed: NDArray[np.float32] = values.sum(0)
         return summed
 
+    def for_still(self) -> Matter[None]:
+        """Return what mattes a picture on its own, see vmatte.matting.for_still."""
+        return StretchedMatter(self) if self._spec.stretch else self
+
     def close(self) -> None:
         """Free the network."""
         self._runtime.close()
+
+
+_FOUND = 0.2
+"""A matte that is nowhere above it shows nothing, and one nowhere as far below 1 nothing but the
+subject: stretched, either would be noise. Ours."""
+
+
+def stretched(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``alpha`` stretched to 0..1, as U²-Net's own code does (normPRED); see _FOUND."""
+    low, high = float(alpha.min()), float(alpha.max())
+    if high < _FOUND or low > 1 - _FOUND:
+        return alpha
+    wide: NDArray[np.float32] = (alpha - np.float32(low)) * np.float32(1 / (high - low))
+    return np.clip(wide, 0, 1, out=wide)
+
+
+class StretchedMatter:
+    """A per-frame network, each matte of it stretched to 0..1: for pictures. See Matter."""
+
+    def __init__(self, inner: StillMatter) -> None:
+        """Wrap ``inner``, and close it when closed."""
+        self._inner = inner
+        self.engine = inner.engine
+        self.working_size, self.start, self.close = inner.working_size, inner.start, inner.close
+
+    def step(self, rgb: NDArray[np.uint8], state: None) -> tuple[Matte, None]:
+        """Matte one picture, see Matter."""
+        matte, _ = self._inner.step(rgb, state)
+        return replace(matte, alpha=stretched(matte.alpha)), None
 
 
 def _sides(shape: tuple[int | None, ...]) -> str:

@@ -9,6 +9,7 @@ import vmatte
 from vmatte.images.cache import Cache
 from vmatte.images.cut import ImageOptions, infer, show
 from vmatte.images.picture import SUFFIXES, encode, read_picture
+from vmatte.matting import for_still
 from vmatte.server.forms import Upload
 from vmatte.server.media import check_picture
 from vmatte.server.models import Models
@@ -62,7 +63,7 @@ def cut_out(
     rgb = picture.rgb(model.working_size(picture.frame.width, picture.frame.height))
     ran()
     options = ImageOptions(background=background)
-    (shown,) = show(picture, rgb, infer(model, rgb), (wanted.only,), options)
+    (shown,) = show(picture, rgb, infer(for_still(model), rgb), (wanted.only,), options)
     frame = shown.frame
     if wanted.megapixels is not None:
         ratio = (wanted.megapixels * 1e6 / (frame.width * frame.height)) ** 0.5

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import ModelError, UnknownModelError
-from vmatte.matting import Matte, Matter, load_matter
+from vmatte.matting import Matte, Matter, for_still, load_matter
 from vmatte.registry import ModelRecord, Store, load_registry
 
 
@@ -19,10 +19,10 @@ class Model:
     The network uses all cores by itself, and one request of a runtime cannot run twice at once.
     """
 
-    def __init__(self, matter: Matter[Any]) -> None:
-        """Share ``matter``."""
+    def __init__(self, matter: Matter[Any], lock: "threading.Lock | None" = None) -> None:
+        """Share ``matter``, which others step under ``lock``, too."""
         self._matter = matter
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
         self.engine = matter.engine
         self.working_size = matter.working_size
         self.start = matter.start
@@ -31,6 +31,10 @@ class Model:
         """Matte one picture."""
         with self._lock:
             return self._matter.step(rgb, state)
+
+    def for_still(self) -> "Model":
+        """Return the same for pictures on their own, behind the same lock."""
+        return Model(for_still(self._matter), self._lock)
 
     def close(self) -> None:
         """Do nothing: others use it."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vmatte.errors import InputError
 from vmatte.fullmatte import Map
-from vmatte.matting.base import Engine, Matte, Matter
+from vmatte.matting.base import Engine, Matte, Matter, for_still
 from vmatte.matting.motion import carry, follow
 from vmatte.steer.clean import fill_holes, keep_parts
 from vmatte.steer.known import UNKNOWN, Trimap, certainty, impose, read_trimap, with_boxes
@@ -25,9 +25,12 @@ def steered(
 ) -> Matter[Any]:
     """Return ``matter``, told what ``options`` say of frames of width x height.
 
-    still: the source is one picture: a trimap is then exact. Reads the images that are named.
+    still: the source is one picture: a trimap is then exact, and the model is the one for such,
+    see ``for_still``. Reads the images that are named.
     Raises OptionError and InputError, before the first frame.
     """
+    if still:
+        matter = for_still(matter)
     if options.idle:
         return matter
     known = first = None
