@@ -42,6 +42,7 @@ class JobOptions:
     fit: Fit = "cover"
     refine: RefineOptions = field(default_factory=RefineOptions)
     steer: SteerOptions = field(default_factory=SteerOptions)
+    delay_one: bool = False
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
     sound: bool = True
@@ -111,7 +112,14 @@ def matte(
             )
         else:
             told = steered(matter, options.steer, *info.size, still=info.still)
-        pipeline = Pipeline(source, told, opened, options=options.refine, progress=progress)
+        pipeline = Pipeline(
+            source,
+            told,
+            opened,
+            options=options.refine,
+            progress=progress,
+            delay_one=options.delay_one,
+        )
         if started is not None:
             started(pipeline)
     except BaseException:

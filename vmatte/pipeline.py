@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from vmatte.concurrency import Channel, StoppedError
 from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.matting import Matte, Matter
+from vmatte.matting.delay import Matted, one_frame_delay
 from vmatte.refine import RefineOptions, refine
 from vmatte.sinks import Sink
 from vmatte.sources import FrameSource
@@ -86,11 +87,12 @@ class Pipeline:
         options: RefineOptions | None = None,
         progress: Progress | None = None,
         workers: int | None = None,
+        delay_one: bool = False,
     ) -> None:
         """Take a source, a loaded model, and outputs that are open already.
 
-        workers: threads that compose; by default the cores, at most 4. Raises OptionError where
-        there is no output.
+        workers: threads that compose; by default the cores, at most 4. delay_one: see
+        vmatte.matting.delay. Raises OptionError where there is no output.
         """
         if not outputs:
             raise OptionError("a pipeline without an output has nothing to do; give one or more")
@@ -99,6 +101,7 @@ class Pipeline:
         if not any(o.compositor.coloured for o in outputs):
             self._options = replace(self._options, decontaminate=False)
         self._progress = progress
+        self._delay_one = delay_one
         self._workers = workers or min(4, os.cpu_count() or 1)
         self._stop = threading.Event()
         self._clock = Clock()
@@ -243,8 +246,8 @@ class Pipeline:
         except BaseException as e:
             items.close(e)
 
-    def _infer(self, pool: ThreadPoolExecutor) -> int:
-        count = 0
+    def _matted(self) -> Iterator[Matted]:
+        """Yield frames with their mattes."""
         state: Any = None
         key: tuple[int, tuple[int, ...]] | None = None
         for frame, rgb in self._items:
@@ -255,6 +258,12 @@ class Pipeline:
                 state = self._matter.start(rgb.shape[1], rgb.shape[0])
             with self._clock.measure("infer"):
                 matte, state = self._matter.step(rgb, state)
+            yield frame, rgb, matte
+
+    def _infer(self, pool: ThreadPoolExecutor) -> int:
+        count = 0
+        matted = self._matted()
+        for frame, rgb, matte in one_frame_delay(matted) if self._delay_one else matted:
             with self._clock.measure("background"):
                 advanced = [o.compositor.advance(frame) for o in self._outputs]
             job = pool.submit(self._compose, frame, rgb, matte, advanced)

@@ -10,6 +10,7 @@ from typing import IO, Any
 import click
 
 from vmatte.cli.options import (
+    delay_one,
     encoding,
     encoding_options,
     engine_options,
@@ -52,6 +53,7 @@ Examples:
 @look_options
 @steer_options
 @engine_options
+@delay_one
 @click.option("--start", type=Seconds(), help="Of each video: begin here.")
 @click.option("--end", type=Seconds(), help="Of each video: end here.")
 @click.option("--salvage", is_flag=True, help="Use what is left of damaged files.")
@@ -125,6 +127,8 @@ def command(
     engine = EngineOptions(workers=workers, cpus=cpus, gpus=gpus, address=address)
     if split is not None and split < 1:
         raise OptionError(f"--split is {split:g} s; expected 1 or more")
+    if split is not None and job.delay_one:
+        raise OptionError("--delay-one needs the frame to come; parts of --split end without it")
     setup, files = prepare(
         source, outputs, job, format=format and f".{format}", overwrite=overwrite
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vmatte.cli.options import engine_options, matter_options
+from vmatte.cli.options import delay_one, engine_options, matter_options
 from vmatte.evaluation import RAW, Clip, Evaluation, compare, evaluate, find_clips, finished, pair
 from vmatte.matting import load_matter
 from vmatte.metrics import LABELS, Means
@@ -53,6 +53,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @engine_options
+@delay_one
 def command(
     dataset: Path,
     true: Path | None,
@@ -61,6 +62,7 @@ def command(
     limit: int | None,
     as_json: bool,
     model: str | None,
+    delay_one: bool,
     **engine: Any,
 ) -> None:
     """Score a model, or finished mattes, against true mattes.
@@ -81,7 +83,12 @@ def command(
             matter = load_matter(model, matter_options(engine), shown.fetch)
             try:
                 result = evaluate(
-                    matter, clips, None if refined else RAW, limit=limit, progress=shown.frame
+                    matter,
+                    clips,
+                    None if refined else RAW,
+                    limit=limit,
+                    progress=shown.frame,
+                    delay_one=delay_one,
                 )
             finally:
                 matter.close()

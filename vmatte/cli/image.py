@@ -12,6 +12,7 @@ from vmatte.cli.options import (
     engine_options,
     look_options,
     matter_options,
+    no_delay,
     refine_options,
     steer_options,
     steering,
@@ -86,6 +87,7 @@ Examples:
     help="Of JPEG, WebP and AVIF.",
 )
 @engine_options
+@no_delay("a picture on its own has none")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose results exist.")
 @click.option("--watch", "watching", is_flag=True, help="Go on with what comes into the folders.")

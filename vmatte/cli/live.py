@@ -17,6 +17,7 @@ from vmatte.cli.options import (
     live_steer_options,
     look_options,
     matter_options,
+    no_delay,
     refine_options,
     steering,
 )
@@ -99,6 +100,7 @@ _behaviour = group(
 @_behaviour
 @capture_options
 @engine_options
+@no_delay("live there is none: --stabilise flow delays nothing")
 @encoding_options
 @click.option("--overwrite", is_flag=True, help="Replace recordings that exist.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a second, on stderr.")

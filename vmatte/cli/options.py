@@ -9,6 +9,7 @@ import click
 
 from vmatte.cli.values import Bitrate, BoxType, Key, Levels, Rate, Size
 from vmatte.composite import Fit
+from vmatte.errors import OptionError
 from vmatte.job import JobOptions
 from vmatte.matting import MatterOptions, Stabilise
 from vmatte.refine import Method, RefineOptions
@@ -105,6 +106,27 @@ engine_options = group(
     accept_licence,
 )
 """How the model is chosen and run; ``matter_options`` takes what it gives, less the model."""
+
+
+delay_one = click.option(
+    "--delay-one",
+    is_flag=True,
+    help="Where a pixel's matte differs from the frames before and after it, and those agree, take "
+    "their mean.",
+)
+"""For verbs that see the frame to come; others have ``no_delay``."""
+
+
+def no_delay(reason: str) -> Callable[[Any], Any]:
+    """Return an option that refuses --delay-one and says why."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+        if given:
+            raise OptionError(f"--delay-one needs the frame to come; {reason}")
+
+    return click.option(
+        "--delay-one", is_flag=True, hidden=True, expose_value=False, callback=refuse
+    )
 
 
 def matter_options(given: dict[str, Any]) -> MatterOptions:

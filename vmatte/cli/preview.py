@@ -13,6 +13,7 @@ from vmatte.cli.options import (
     live_steer_options,
     look_options,
     matter_options,
+    no_delay,
     refine_options,
     steering,
 )
@@ -59,6 +60,7 @@ In the window: h for help, 1 to 5 for the views, b for the background, q to quit
 )
 @capture_options
 @engine_options
+@no_delay("live there is none: --stabilise flow delays nothing")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     input: str,

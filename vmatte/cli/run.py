@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from vmatte.cli.options import (
+    delay_one,
     encoding,
     encoding_options,
     engine_options,
@@ -65,6 +66,7 @@ _media = group(
 @look_options
 @steer_options
 @engine_options
+@delay_one
 @_media
 @encoding_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard error.")

@@ -18,6 +18,7 @@ from vmatte.errors import DamagedMediaError, InputError
 from vmatte.evaluation.dataset import Clip
 from vmatte.frames import Frame
 from vmatte.matting.base import Engine, Matter, for_still
+from vmatte.matting.delay import Matted, one_frame_delay
 from vmatte.metrics import Alpha, Means, Scores, mean_of
 from vmatte.refine import RefineOptions, refine
 from vmatte.sources import FrameSource, open_source
@@ -72,12 +73,13 @@ def evaluate(
     *,
     limit: int | None = None,
     progress: Progress | None = None,
+    delay_one: bool = False,
 ) -> Evaluation:
     """Matte every clip from its first frame and score what a user gets, at full size.
 
     ``refinement`` is that of ``run`` by default; see RAW. ``limit`` scores only the first frames of
-    each. Raises InputError where a clip and its true matte differ in size or number of frames, and
-    InferenceError.
+    each. ``delay_one``: see vmatte.matting.delay. Raises InputError where a clip and its true matte
+    differ in size or number of frames, and InferenceError.
     """
     options = refinement or RefineOptions()
     scores = []
@@ -85,7 +87,7 @@ def evaluate(
         coloured = clip.foreground is not None
 
         def predict(source: FrameSource, coloured: bool = coloured) -> Iterator[_Predicted]:
-            return _matte(matter, source, options, coloured)
+            return _matte(matter, source, options, coloured, delay_one)
 
         scores.append(_score(clip, predict, limit, progress))
     refined = options.method != "off"
@@ -129,7 +131,11 @@ def read_alpha(frame: Frame) -> Alpha:
 
 
 def _matte(
-    matter: Matter[Any], source: FrameSource, options: RefineOptions, coloured: bool
+    matter: Matter[Any],
+    source: FrameSource,
+    options: RefineOptions,
+    coloured: bool,
+    delay_one: bool,
 ) -> Iterator[_Predicted]:
     if not coloured:
         # Nothing will look at the colours.
@@ -138,6 +144,14 @@ def _matte(
     subject.open(source.info)
     if source.info.still:
         matter = for_still(matter)
+    matted = _matted(matter, source)
+    for frame, rgb, matte in one_frame_delay(matted) if delay_one else matted:
+        full = refine(frame, rgb, matte, options)
+        colours = _colours(subject.compose(frame, full, None)) if coloured else None
+        yield full.values(), colours
+
+
+def _matted(matter: Matter[Any], source: FrameSource) -> Iterator[Matted]:
     state: Any = None
     segment: int | None = None
     for frame in source:
@@ -146,9 +160,7 @@ def _matte(
             state, segment = matter.start(*size), frame.segment
         rgb = srgb(frame, size)
         matte, state = matter.step(rgb, state)
-        full = refine(frame, rgb, matte, options)
-        colours = _colours(subject.compose(frame, full, None)) if coloured else None
-        yield full.values(), colours
+        yield frame, rgb, matte
 
 
 def _colours(frame: Frame) -> _Colours:
