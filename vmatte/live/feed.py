@@ -269,7 +269,7 @@ class Feed:
                     start=None,
                     end=None,
                 )
-                self._timeline.interval = 1 / float(self._info.rate or 30)
+                self._timeline.nominal = 1 / float(self._info.rate or 30)
             self._source_info = info
             connection.is_open, connection.last = True, self._clock()
             self._lock.notify_all()

@@ -1,7 +1,6 @@
 """The matting of a live stream, frame by frame: state, working size, reuse of what stays."""
 
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from vmatte.composite.hdr import srgb
 from vmatte.errors import InferenceError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.adapt import Adapter
+from vmatte.live.age import Spent
 from vmatte.live.conform import mirrored
 from vmatte.live.feed import Captured
 from vmatte.live.options import LiveOptions
@@ -59,7 +59,7 @@ class Inference:
         self.reused = 0
         self.working: tuple[int, int] | None = None
         self.notes: list[str] = []
-        self._spent: deque[float] = deque(maxlen=15)
+        self._spent = Spent()
         self.replace(matter)
 
     @property
@@ -69,9 +69,8 @@ class Inference:
 
     @property
     def busy(self) -> float:
-        """Seconds that scaling and the network take, lately: the median, 0 before the first."""
-        spent = sorted(self._spent)
-        return spent[(len(spent) - 1) // 2] if spent else 0.0
+        """Seconds that scaling and the network usually take; 0 before the first frame."""
+        return self._spent.usual
 
     def replace(self, matter: Matter[Any]) -> Matter[Any]:
         """Go on with ``matter``, from a fresh state; return the one before."""
@@ -129,7 +128,7 @@ class Inference:
             if self.reuse:
                 self._last = (captured.at, rgb, found)
             spent = time.perf_counter() - begin
-            self._spent.append(spent)
+            self._spent.add(spent)
             self._adapt(captured.at, spent)
         return Matted(frame, captured.at, rgb, found, network)
 

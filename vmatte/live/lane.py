@@ -18,6 +18,9 @@ _OPENING = 15.0
 _TICK = 0.05
 """Seconds between two looks whether it is to be given up."""
 
+_SENDING = 1e-3
+"""Seconds left for the sending itself."""
+
 _RECORDING_DEPTH = 8
 """Frames that may wait for a file: an encoder's pauses are short, and a recording may be late."""
 
@@ -164,9 +167,15 @@ class Lane:
         frame = item.frame
         if self.recording:
             frame = self._timed(frame)
-        elif item.at is not None and self._clock() - item.at > item.limit:
-            self.stale += 1
-            return
+        elif item.at is not None:
+            # Late ones are not even begun with; the last look is right before it goes.
+            if self._late(item):
+                return
+            prepare = getattr(self.output.sink, "prepare", None)
+            if prepare is not None:
+                frame = prepare(frame)
+                if self._late(item):
+                    return
         self.output.sink.write(frame)
         if item.at is None:
             self.slates += 1
@@ -176,6 +185,13 @@ class Lane:
             spent = self._clock() - item.at
             self._latency.add(spent * 1000)
             self._overhead.add((spent - item.network) * 1000)
+
+    def _late(self, item: Item) -> bool:
+        """Whether it is too old to be sent; counts it."""
+        assert item.at is not None
+        late = self._clock() - item.at > item.limit - _SENDING
+        self.stale += late
+        return late
 
     def _timed(self, frame: Frame) -> Frame:
         if self._begin is None:

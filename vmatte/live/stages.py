@@ -1,6 +1,7 @@
 """The two threads between capture and the outputs: inference, and composition beside it."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 
 from vmatte.concurrency import Calls, Newest
 from vmatte.errors import OptionError
+from vmatte.live import age
+from vmatte.live.age import Spent
 from vmatte.live.composer import Composer
 from vmatte.live.feed import Captured, Feed
 from vmatte.live.inference import Inference, Matted, warm
@@ -19,6 +22,9 @@ from vmatte.matting import Matter
 T = TypeVar("T")
 
 _TICK = 0.02
+
+_EARLY = 1.25
+"""How many times its usual time a matte is given to be done when composition is free."""
 
 _SLATE, _HOLD = "slate", "hold"
 
@@ -50,7 +56,8 @@ class Stages:
         self.paused = self.idle = self.failing = False
         self.composed_at = 0.0
         """When the last composite went out, of time.monotonic; 0 before the first."""
-        self._compose_busy = 0.0
+        self._spent = Spent()  # in composition
+        self._begun = 0.0  # with the composition of the last frame, of time.monotonic
 
     @property
     def muted(self) -> bool:
@@ -59,8 +66,8 @@ class Stages:
 
     @property
     def busy(self) -> float:
-        """Seconds that a frame takes, lately."""
-        return (self.inference.busy if self.inference else 0.0) + self._compose_busy
+        """Seconds that a frame usually takes, without waits."""
+        return (self.inference.busy if self.inference else 0.0) + self._spent.usual
 
     @property
     def dropped(self) -> int:
@@ -134,18 +141,38 @@ class Stages:
                 warm(matter, self._feed.info, self.scale)
             inference = Inference(matter, self._feed.info, self._options, self._tally.clock)
             self.inference = inference
+            passed = False
             while not self._stopping:
                 calls.serve()
                 # A matte that would only replace another one is not worth its computing.
                 if not self._work.wait_empty(_TICK):
                     continue
+                self._await_composition(inference)
                 captured = self._feed.newest(_TICK)
-                if captured is not None and not self.muted:
+                if captured is None or self.muted:
+                    continue
+                # One that would be late when it is done is left out, for the one that comes next.
+                passed = not passed and self._hopeless(captured)
+                if not passed:
                     self._matte(inference, captured)
         except BaseException as e:
             self._failed(e)
         finally:
             calls.end()
+
+    def _await_composition(self, inference: Inference) -> None:
+        """Wait until a matte begun now would be done when composition is free, not before.
+
+        It would grow old meanwhile, where a newer frame could have been taken.
+        """
+        due = self._begun + self._spent.usual - _EARLY * inference.busy
+        time.sleep(min(_TICK, max(0.0, due - time.monotonic())))
+
+    def _hopeless(self, captured: Captured) -> bool:
+        """Whether a frame would be too old when it is done; counts it."""
+        late = time.monotonic() - captured.at + self.busy > self._limit()
+        self._tally.stale += late
+        return late
 
     def _matte(self, inference: Inference, captured: Captured) -> None:
         inference.mirror, inference.scale = self.mirror, self.scale
@@ -179,7 +206,8 @@ class Stages:
             calls.end()
 
     def _send(self, composer: Composer, matted: Matted) -> None:
-        begin, limit = time.monotonic(), self._limit()
+        self._begun = begin = time.monotonic()
+        limit = self._limit()
         if self.muted:
             return
         if begin - matted.at > limit:
@@ -191,19 +219,15 @@ class Stages:
         except Exception as e:
             self._trouble(e)
             return
-        now = time.monotonic()
-        self._compose_busy += 0.1 * (now - begin - self._compose_busy)
-        self.composed_at = now
+        self.composed_at = now = time.monotonic()
+        self._spent.add(now - begin)
         self._tally.rate.add()
 
     def _limit(self) -> float:
-        """Return the age in seconds beyond which a frame is stale.
-
-        Two of the source's intervals. Where this machine cannot do that, what it can: to drop what
-        was late for want of speed would make it slower still.
-        """
-        interval = self._feed.interval
-        return 2 * interval if self.busy <= 1.5 * interval else 3 * self.busy
+        """Return the age in seconds beyond which a frame is stale."""
+        if self._feed.stands:  # Nothing newer comes.
+            return math.inf
+        return age.limit(self._feed.interval, self.busy)
 
     def _trouble(self, error: BaseException) -> None:
         """Take note that the model has failed: the slate is shown until it does not."""

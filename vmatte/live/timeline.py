@@ -1,5 +1,6 @@
 """The times of captured frames, and which of them belong together."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +13,10 @@ TIME_BASE = Fraction(1, 90000)
 _GAP = 1.0
 """Seconds without a frame after which temporal state is not carried over."""
 
+_LATELY, _ABOUT = 30, 0.2
+"""Frames whose median gap is the measured interval, and by what share that may be off what the
+source says."""
+
 
 class Timeline:
     """Gives frames their arrival as pts, and a segment that changes where something was missed."""
@@ -19,8 +24,10 @@ class Timeline:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin now; ``clock`` tells seconds."""
         self._clock = clock
-        self.interval = 1 / 30
-        """Seconds between two frames, lately."""
+        self.nominal = 1 / 30
+        """Seconds between two frames, as the source says."""
+        self._gaps: deque[float] = deque(maxlen=_LATELY)
+        self._measured: float | None = None
         self._last_pts, self._segment = -1, -1
         self._key: object = None
         self.begin()
@@ -39,6 +46,17 @@ class Timeline:
         return round((self._clock() - self._zero) / TIME_BASE)
 
     @property
+    def interval(self) -> float:
+        """Seconds between two frames: what the source says where that is about true, else measured.
+
+        A camera in the dark brings half of what it says; some streams say what never was.
+        """
+        measured = self._measured
+        if measured is None or abs(measured / self.nominal - 1) < _ABOUT:
+            return self.nominal
+        return measured
+
+    @property
     def silence(self) -> float:
         """Seconds since the last frame, or since the beginning."""
         return self._clock() - self._last_at
@@ -49,7 +67,9 @@ class Timeline:
             self._key = key
             self._segment += 1
         else:
-            self.interval += 0.1 * (at - self._last_at - self.interval)
+            self._gaps.append(at - self._last_at)
+            if len(self._gaps) >= _LATELY // 2:
+                self._measured = sorted(self._gaps)[len(self._gaps) // 2]
         pts = max(self._last_pts + 1, round((at - self._zero) / TIME_BASE))
         self._last_pts, self._last_at = pts, at
         return replace(frame, pts=pts, time_base=TIME_BASE, segment=self._segment)

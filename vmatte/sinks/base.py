@@ -11,7 +11,8 @@ class Sink(Protocol):
     A sink may have more, which live runs look at: ``recording``, true where frames are kept, so
     that late ones are still wanted and times begin at zero; ``watched()``, whether anybody looks,
     None where it cannot tell; ``ended()``, whether the user has ended it, such as by closing a
-    window.
+    window; ``prepare(frame)``, which returns what is quickly written, so that a live run can see
+    last whether a frame is still new enough.
     """
 
     @property

@@ -11,11 +11,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vmatte.colour import BT601, LIMITED, Colour
 from vmatte.errors import OutputError, UnsupportedOutputError, WriteError
-from vmatte.frames import Frame, StreamInfo, from_array
+from vmatte.frames import Frame, Pictures, StreamInfo, from_array, plane_views
 from vmatte.pixels import Plane
 from vmatte.sinks.screen import to_bgr
 
@@ -42,6 +41,7 @@ class VirtualCameraSink:
         self.device: str | None = None
         self._wanted = device
         self._camera: Any = None
+        self._pictures = Pictures()
 
     def open(self, info: StreamInfo) -> None:
         """Take the device. Raises OutputError that says what to install, and how."""
@@ -59,6 +59,13 @@ class VirtualCameraSink:
         self._size = (max(2, info.width & ~1), max(2, info.height & ~1))
         if self._size != info.size:
             self.notes.append(f"scaled to {self._size[0]}x{self._size[1]}: sides must be even")
+        width, height = self._size
+        self._packed = np.empty(width * height * 3 // 2, np.uint8)
+        luma, *chroma = np.split(self._packed, (width * height, width * height * 5 // 4))
+        self._parts = [
+            luma.reshape(height, width),
+            *(part.reshape(height // 2, width // 2) for part in chroma),
+        ]
         device: str | None = self._wanted or None
         backend: str | None = None
         if self._wanted.lower() in pyvirtualcam.camera.BACKENDS:
@@ -80,11 +87,29 @@ class VirtualCameraSink:
         self._looked: float | None = None
         self._seen: bool | None = None
 
+    def prepare(self, frame: Frame) -> Frame:
+        """Return ``frame`` in the camera's size, format and colours: itself where it fits."""
+        if frame.colour.hdr:
+            frame = from_array(to_bgr(frame, self._size), "bgr24")
+        known = frame.colour.resolved(frame.width, frame.height, rgb=frame.format.rgb)
+        # 6 is NTSC's BT.601, the same numbers.
+        matrix = known.matrix if known.matrix == 6 else BT601
+        colour = replace(known, range=LIMITED, matrix=matrix)
+        if (frame.format.name, frame.width, frame.height) != ("yuv420p", *self._size):
+            return frame.convert("yuv420p", self._size, colour)
+        if known == colour:
+            return frame
+        picture = self._pictures.take(*self._size, "yuv420p")
+        _recode(frame.planes, known, colour, plane_views(picture))
+        return replace(frame, picture=picture, colour=colour)
+
     def write(self, frame: Frame) -> None:
         """Send one frame. Raises WriteError where the device has gone."""
         try:
             self._expect_device()
-            self._camera.send(_i420(frame, self._size))
+            for part, plane in zip(self._parts, self.prepare(frame).planes, strict=True):
+                part[...] = plane
+            self._camera.send(self._packed)
         except Exception as e:
             raise WriteError(
                 f"{self.name}: {self.device} takes no more frames ({e}); was its driver or "
@@ -125,31 +150,6 @@ class VirtualCameraSink:
         """Give the device back."""
         with contextlib.suppress(Exception):
             self.close()
-
-
-def _i420(frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the planes of ``frame`` at ``size``, one after the other."""
-    if frame.colour.hdr:
-        frame = from_array(to_bgr(frame, size), "bgr24")
-    known = frame.colour.resolved(frame.width, frame.height, rgb=frame.format.rgb)
-    # 6 is NTSC's BT.601, the same numbers.
-    colour = replace(known, range=LIMITED, matrix=known.matrix if known.matrix == 6 else BT601)
-    fits = (frame.format.name, frame.width, frame.height) == ("yuv420p", *size)
-    if not fits:
-        frame = frame.convert("yuv420p", size, colour)
-    width, height = size
-    packed = np.empty(width * height * 3 // 2, np.uint8)
-    y, u, v = (
-        part.reshape(plane.shape)
-        for part, plane in zip(
-            np.split(packed, (width * height, width * height * 5 // 4)), frame.planes, strict=True
-        )
-    )
-    if fits and known != colour:
-        _recode(frame.planes, known, colour, (y, u, v))
-    else:
-        y[...], u[...], v[...] = frame.planes
-    return packed
 
 
 def _recode(planes: Sequence[Plane], known: Colour, wanted: Colour, out: Sequence[Plane]) -> None:
