@@ -70,41 +70,6 @@ def test_what_a_run_tells(start: Start) -> None:
     assert {"scale", "infer", "refine", "composite"} <= set(stats.stages)
 
 
-def test_late_frames_are_not_sent(start: Start) -> None:
-    """A step that takes much longer than usual: its frame is too old when it is done."""
-    ages: list[float] = []
-
-    class Sink(MemorySink):
-        def write(self, frame: Frame) -> None:
-            if frame.segment >= 0:
-                ages.append(live.feed.now / 90000 - float(frame.time))
-            super().write(frame)
-
-    count = [0]
-
-    def slow(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        count[0] += 1
-        time.sleep(0.3 if count[0] % 20 == 0 else 0.002)
-        return subject(rgb)  # type: ignore[no-any-return]
-
-    sink = Sink()
-    live = start(Room(rate=25), FunctionMatter(slow), over(sink))
-    until(lambda: count[0] > 65, 40)
-    stats = live.stop()
-    assert stats.dropped["stale"] >= 3
-    assert len(ages) > 20 and max(ages) < 0.2
-
-
-def test_a_model_slower_than_the_source_is_shown_all_the_same(start: Start) -> None:
-    """Two of the source's intervals would be over with every frame."""
-    matter = FunctionMatter(lambda rgb: (time.sleep(0.1), subject(rgb))[1])
-    sink = MemorySink()
-    live = start(Room(), matter, over(sink))
-    until(lambda: len(frames(sink)) >= 8)
-    stats = live.stop()
-    assert stats.dropped["stale"] <= 3
-
-
 def test_controls_between_frames(start: Start, tmp_path: Path) -> None:
     first, second = MemorySink(), MemorySink()
     second.name = "second"

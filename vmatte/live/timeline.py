@@ -13,9 +13,9 @@ TIME_BASE = Fraction(1, 90000)
 _GAP = 1.0
 """Seconds without a frame after which temporal state is not carried over."""
 
-_LATELY, _ABOUT = 30, 0.2
-"""Frames whose median gap is the measured interval, and by what share that may be off what the
-source says."""
+_LATELY, _ABOUT = 90, 0.25
+"""Frames whose mean gap is the measured interval, and by what share that may be off what the source
+says."""
 
 
 class Timeline:
@@ -68,8 +68,8 @@ class Timeline:
             self._segment += 1
         else:
             self._gaps.append(at - self._last_at)
-            if len(self._gaps) >= _LATELY // 2:
-                self._measured = sorted(self._gaps)[len(self._gaps) // 2]
+            if len(self._gaps) >= _LATELY // 3:
+                self._measured = sum(self._gaps) / len(self._gaps)
         pts = max(self._last_pts + 1, round((at - self._zero) / TIME_BASE))
         self._last_pts, self._last_at = pts, at
         return replace(frame, pts=pts, time_base=TIME_BASE, segment=self._segment)
