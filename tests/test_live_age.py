@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from live_feed import Clock
 from live_run import Start, frames, over, start
 from live_sources import Room, info, picture, subject, until
 from numpy.typing import NDArray
@@ -21,16 +22,6 @@ from vmatte.live.timeline import Timeline
 from vmatte.testing import FunctionMatter, MemorySink
 
 __all__ = ["start"]
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
 
 
 @pytest.mark.parametrize(

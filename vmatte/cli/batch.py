@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -135,7 +135,7 @@ def command(
     if address is None:
         # Here and not by the workers, so that it can be seen.
         registry = load_registry()
-        with Reporter(as_json=as_json, quiet=quiet) as reporter:
+        with closing(Reporter(as_json=as_json, quiet=quiet)) as reporter:
             ensure_model(
                 registry.get(model or registry.default),
                 reporter.fetch,

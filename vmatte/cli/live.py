@@ -1,6 +1,7 @@
 """vmatte live: from a camera or a stream into a meeting, a window, a recording."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -124,7 +125,6 @@ def command(
     source, steer = capture(rest), steering(rest)
     check_names(input, outputs, background)
     feed = Feed(lambda: open_live(input, source), lost=source.timeout, name=input)
-    reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)
     notes: list[str] = []
     others, followers, windows = _outputs(outputs, background, fit, files, overwrite, notes)
     window = None
@@ -134,8 +134,9 @@ def command(
         expect_window(windows[0], input, source)
         window = _Window(windows, background, fit, matter, steer, followers)
 
-    with reporter, interruptible(PATIENCE) as stop:
-        with Reporter(as_json=as_json, quiet=quiet) as fetching:
+    reporter = LiveReporter(as_json=as_json, quiet=quiet, outputs=outputs)
+    with closing(reporter), interruptible(PATIENCE) as stop:
+        with closing(Reporter(as_json=as_json, quiet=quiet)) as fetching:
             _fetch(model, matter, fetching)
 
         def progress(snapshot: Any) -> None:

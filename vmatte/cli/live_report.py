@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any
 
 from vmatte.errors import mask
@@ -15,7 +14,7 @@ from vmatte.matting import Engine
 class LiveReporter:
     """A status line on a terminal, lines of text elsewhere, of JSON, or nothing.
 
-    A context manager. Everything goes to standard error.
+    Everything goes to standard error; ``close`` ends it.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, outputs: Sequence[str]) -> None:
@@ -24,17 +23,6 @@ class LiveReporter:
         self._line: Any = None
         self._told: set[str] = set()
         self._state = ""
-
-    def __enter__(self) -> "LiveReporter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end_line()
 
     def status(self, now: LiveSnapshot) -> None:
         """Report what goes on."""
@@ -58,7 +46,7 @@ class LiveReporter:
 
     def summary(self, stats: LiveStats) -> None:
         """Report what was done."""
-        self._end_line()
+        self.close()
         if self._quiet:
             return
         if self._json:
@@ -93,7 +81,8 @@ class LiveReporter:
             self._line.start()
         self._line.update(Text(_status(now), overflow="ellipsis", no_wrap=True), refresh=True)
 
-    def _end_line(self) -> None:
+    def close(self) -> None:
+        """Take the status line away."""
         if self._line is not None:
             self._line.stop()
             self._line = None

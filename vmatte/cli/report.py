@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Protocol
 
 from vmatte.frames import StreamInfo
@@ -30,7 +30,7 @@ class _Stoppable(Protocol):
 
 
 class Reporter:
-    """Progress and summary: a bar on a terminal, lines of JSON, or nothing. A context manager."""
+    """Progress and summary: a bar on a terminal, lines of JSON, or nothing; ``close`` ends it."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         """Choose how to report; everything goes to standard error."""
@@ -41,18 +41,8 @@ class Reporter:
         self._begin = self._last = 0.0
         self._first = 1
 
-    def __enter__(self) -> "Reporter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end_bar()
-
-    def _end_bar(self) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -71,7 +61,7 @@ class Reporter:
         )
 
         if self._kind != kind:
-            self._end_bar()
+            self.close()
             self._kind = kind
             amount = DownloadColumn() if kind == "fetching" else MofNCompleteColumn()
             self._bar = Progress(
@@ -133,7 +123,7 @@ class Reporter:
 
     def summary(self, stats: RunStats, outputs: Sequence[str]) -> None:
         """Report what was done."""
-        self._end_bar()
+        self.close()
         if self._quiet:
             return
         if self._json:

@@ -1,6 +1,7 @@
 """vmatte run: the main job."""
 
 import sys
+from contextlib import closing
 from typing import Any
 
 import click
@@ -91,7 +92,10 @@ def command(
         encoding=encoding(rest),
         **rest,
     )
-    with Reporter(as_json=as_json, quiet=quiet) as reporter, interruptible() as stop:
+    with (
+        closing(Reporter(as_json=as_json, quiet=quiet)) as reporter,
+        interruptible() as stop,
+    ):
         try:
             stats = matte(
                 input,

@@ -1,0 +1,98 @@
+"""What a process holds, over time: memory, threads, open files."""
+
+import ctypes
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_WARM_UP = 0.2
+"""Of the whole run: memory counts from then on."""
+
+
+class Slope(NamedTuple):
+    """MB an hour after the warm-up, the standard error, and what it rests on, in MB."""
+
+    mb_per_hour: float
+    error: float
+    least_mb: list[float]
+
+
+class Watch:
+    """Samples of the process, one a second."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.begin = time.monotonic()
+        self.samples: list[tuple[float, float, float]] = []
+        self.threads = self.files = 0
+
+    def wait(self, seconds: float) -> None:
+        """Wait, and look meanwhile."""
+        end = time.monotonic() + seconds
+        while True:
+            now = time.monotonic()
+            if not self.samples or now - self.begin - self.samples[-1][0] >= 1:
+                self.samples.append((now - self.begin, resident(), in_use()))
+                self.threads = max(self.threads, threading.active_count())
+                self.files = max(self.files, descriptors())
+            if now >= end:
+                return
+            time.sleep(min(0.05, end - now))
+
+    def slopes(self, period: float) -> tuple[Slope, Slope]:
+        """Return those of resident memory, and of what the allocator has given out.
+
+        Lines through the least of every ``period`` seconds: what is above it are pictures on their
+        way, whose number depends on the moment.
+        """
+        begin = _WARM_UP * self.samples[-1][0]
+        late = np.array([s for s in self.samples if s[0] >= begin], float)
+        period = min(period, (late[-1, 0] - late[0, 0]) / 6)
+        index = ((late[:, 0] - late[0, 0]) / period).astype(int)
+        parts = [p for i in range(index.max()) if len(p := late[index == i])]
+        return self._fitted(parts, 1), self._fitted(parts, 2)
+
+    def _fitted(self, parts: list[Any], column: int) -> Slope:
+        points = np.array([p[p[:, column].argmin()] for p in parts])
+        (gain, _), spread = np.polyfit(points[:, 0] / 3600, points[:, column], 1, cov=True)
+        return Slope(float(gain), float(spread[0, 0] ** 0.5), points[:, column].tolist())
+
+
+def resident() -> float:
+    """Return the process's own resident memory in MB: programs' files come and go with the load."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) * 1024 / 1e6
+
+
+def in_use() -> float:
+    """Return what glibc's malloc has given out, in MB: it does not grow where nothing leaks.
+
+    Resident memory may, while a heap's free pages are used for the first time.
+    """
+    info = _LIBC.mallinfo2()
+    return (int(info.uordblks) + int(info.hblkhd)) / 1e6
+
+
+class _Info(ctypes.Structure):
+    """Struct mallinfo2 of glibc's malloc.h."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+_LIBC = ctypes.CDLL(None)
+_LIBC.mallinfo2.restype = _Info
+
+
+def descriptors() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
