@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vmatte.allocator import keep_pictures_apart
 from vmatte.composite import Compositor
 from vmatte.errors import OptionError
 from vmatte.live import leaving
 from vmatte.live.composer import Composer
 from vmatte.live.feed import Feed
 from vmatte.live.inference import warm
+from vmatte.live.memory import Memory
 from vmatte.live.options import LiveOptions
 from vmatte.live.outputs import Outputs
 from vmatte.live.stages import Stages
@@ -219,7 +219,6 @@ class LivePipeline:
 
     def _open(self) -> Composer:
         info = self.feed.open()
-        keep_pictures_apart(info.width * info.height)
         for text in info.notes:
             self.note(text)
         composer = Composer(info, self._refine, self.options.slate, self._tally)
@@ -235,6 +234,7 @@ class LivePipeline:
         """Look after everything until the end: states, slates, outputs, progress."""
         watched_at = reported_at = time.monotonic()
         looked_at = 0.0
+        memory = Memory(composer.info.width * composer.info.height, watched_at)
         while not self._stopping:
             now = time.monotonic()
             self.feed.poll()
@@ -252,6 +252,7 @@ class LivePipeline:
             if self._progress is not None and now - reported_at >= self._every:
                 reported_at += self._every
                 self._progress(self.snapshot())
+            memory.tend(now)
             time.sleep(_TICK)
 
     def _show(self, now: float) -> None:
