@@ -1,9 +1,12 @@
 """What a process holds, over time: memory, threads, open files."""
 
 import ctypes
+import math
 import os
+import sys
 import threading
 import time
+from array import array
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +30,9 @@ class Watch:
     def __init__(self) -> None:
         """Begin."""
         self.begin = time.monotonic()
-        self.samples: list[tuple[float, float, float]] = []
+        # Not a list of tuples: what watches would grow by half a megabyte an hour.
+        self._samples = array("d")
+        self._last = -math.inf
         self.threads = self.files = 0
 
     def wait(self, seconds: float) -> None:
@@ -35,26 +40,31 @@ class Watch:
         end = time.monotonic() + seconds
         while True:
             now = time.monotonic()
-            if not self.samples or now - self.begin - self.samples[-1][0] >= 1:
-                self.samples.append((now - self.begin, resident(), in_use()))
+            if now - self._last >= 1:
+                self._last = now
+                blocks = sys.getallocatedblocks()
+                self._samples.extend((now - self.begin, resident(), in_use(), blocks))
                 self.threads = max(self.threads, threading.active_count())
                 self.files = max(self.files, descriptors())
             if now >= end:
                 return
             time.sleep(min(0.05, end - now))
 
-    def slopes(self, period: float) -> tuple[Slope, Slope]:
+    def slopes(self, period: float) -> tuple[Slope, Slope, list[float]]:
         """Return those of resident memory, and of what the allocator has given out.
+
+        And how many blocks of memory Python held.
 
         Lines through the least of every ``period`` seconds: what is above it are pictures on their
         way, whose number depends on the moment.
         """
-        begin = _WARM_UP * self.samples[-1][0]
-        late = np.array([s for s in self.samples if s[0] >= begin], float)
+        samples = np.array(self._samples).reshape(-1, 4)
+        late = samples[samples[:, 0] >= _WARM_UP * samples[-1, 0]]
         period = min(period, (late[-1, 0] - late[0, 0]) / 6)
         index = ((late[:, 0] - late[0, 0]) / period).astype(int)
         parts = [p for i in range(index.max()) if len(p := late[index == i])]
-        return self._fitted(parts, 1), self._fitted(parts, 2)
+        blocks = [float(p[:, 3].min()) for p in parts]
+        return self._fitted(parts, 1), self._fitted(parts, 2), blocks
 
     def _fitted(self, parts: list[Any], column: int) -> Slope:
         points = np.array([p[p[:, column].argmin()] for p in parts])

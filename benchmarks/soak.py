@@ -195,7 +195,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
     thread.join(20)
     gc.collect()
     stats = results[0]
-    held, given = watch.slopes(fail_every)
+    held, given, blocks = watch.slopes(fail_every)
     searches = (camera.search, blurred.search)
     found = {
         "minutes": minutes,
@@ -223,6 +223,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
         },
         "memory_mb": held.least_mb,
         "in_use_mb": given.least_mb,
+        "python_blocks": blocks,
     }  # fmt: skip
     matter.close()
     return found

@@ -8,7 +8,7 @@ from collections import deque
 INTERVALS = 2.0
 """How many of the source's intervals a frame may be old."""
 
-_CANNOT, _SLOW = 1.75, 1.5
+_CANNOT, _SLOW = 1.75, 2.0
 """From so many intervals a frame on, this machine cannot do that. Then a frame may be so many times
 as old as one usually takes: to drop all that is late for want of speed would leave nothing."""
 
