@@ -136,9 +136,10 @@ def shows_room(frame: Frame) -> bool:
     return bool(checks.mean() > 0.002)
 
 
-def until(holds: Callable[[], Any], seconds: float = 20) -> None:
-    """Wait until ``holds``; fail where it does not in time."""
+def until(holds: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until ``holds``, and return what it returns; fail where it does not in time."""
     end = time.monotonic() + seconds
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.005)
+    return found
