@@ -5,8 +5,8 @@ cut-outs, with the same weights and the same number of threads, in turn, a proce
 time has the start of Python and the loading of the model in it, rembg's has not. rembg lives in an
 environment of its own, for it wants other packages:
 
-    python -m venv /tmp/rembg && /tmp/rembg/bin/pip install 'rembg[cpu]'
-    python -m benchmarks.images --shared ../shared --rembg /tmp/rembg/bin/python
+    python -m venv REMBG && REMBG/bin/pip install 'rembg[cpu]'
+    python -m benchmarks.images --shared ../shared --rembg REMBG/bin/python
 
 Exits 1 where a goal is missed: 1.3 times the throughput of rembg on onnxruntime, at equal or better
 F-score on the stills of gt; a cached second run 50 times as fast as the first.

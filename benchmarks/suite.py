@@ -62,6 +62,20 @@ def plan(
                     sizes=("1080p",),
                 )
             )
+    if "u2net" in names:
+        for name, runtime in runtimes(options.runtimes).items():
+            found.append(
+                Variant(
+                    name=f"u2net, {name}{judged.ALONE}",
+                    function="vmatte.bench.jobs:matte",
+                    arguments={
+                        "model": "u2net",
+                        "runtime": asdict(runtime),
+                        "stabilise": "off",
+                    },
+                    sizes=("1080p",),
+                )
+            )
     if "vmatte" in names:
         found.append(
             Variant(
@@ -102,7 +116,9 @@ def errors(
     dataset = shared / "gt"
     found = {}
     for variant in planned:
-        mattes = variant.function.endswith("jobs:matte") and "ratio" not in variant.arguments
+        mattes = variant.function.endswith("jobs:matte") and not (
+            {"ratio", "stabilise"} & variant.arguments.keys()
+        )
         if not mattes and variant.name not in (judged.RECIPE, judged.REMBG):
             continue
         tell(f"error of {variant.name}")
@@ -150,6 +166,12 @@ def save(found: dict[str, Any], folder: Path) -> None:
         f"x1e3.\n\n{markdown(table, columns(table))}\n"
         + (f"Left out:\n\n{left_out}" if left_out else "")
     )
+
+
+def command(arguments: list[str], rembg: str | None) -> str:
+    """Return how to run this again, without the place that rembg has on this machine."""
+    shown = [a.replace(rembg, "REMBG/bin/python") if rembg else a for a in arguments]
+    return shlex.join(["python", "-m", "benchmarks.suite", *shown])
 
 
 def tell(what: str) -> None:
@@ -207,7 +229,7 @@ def main() -> int:
     found = {
         **where,
         **results(material, options, rows, started),
-        "command": shlex.join(["python", "-m", "benchmarks.suite", *sys.argv[1:]]),
+        "command": command(sys.argv[1:], args.rembg),
         "commit": commit(),
         "error_frames": args.frames,
         "left_out": left_out,

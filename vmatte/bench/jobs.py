@@ -10,7 +10,7 @@ from vmatte.allocator import keep_pictures_apart
 from vmatte.bench.watch import Watch, until
 from vmatte.composite import Composite, parse_background
 from vmatte.frames import Frame, StreamInfo
-from vmatte.matting import Matter, MatterOptions, load_matter
+from vmatte.matting import Matter, MatterOptions, Stabilise, load_matter
 from vmatte.pipeline import Output, Pipeline
 from vmatte.runtimes import RuntimeOptions
 from vmatte.sinks import Encoding, open_sink
@@ -63,12 +63,16 @@ def matte(
     runtime: dict[str, Any],
     ratio: float | None = None,
     accept_licence: bool = False,
+    stabilise: Stabilise = "auto",
 ) -> dict[str, Any]:
     """Matte as ``vmatte run`` does, on green; loading the model is not counted."""
     reader = open_source(source)
     keep_pictures_apart(reader.info.width * reader.info.height)
     options = MatterOptions(
-        runtime=RuntimeOptions(**runtime), ratio=ratio, accept_licence=accept_licence
+        runtime=RuntimeOptions(**runtime),
+        ratio=ratio,
+        accept_licence=accept_licence,
+        stabilise=stabilise,
     )
     try:
         matter = load_matter(model, options)

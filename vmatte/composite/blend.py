@@ -23,7 +23,8 @@ def over(
     pictures: where to take the result's memory from.
     """
     format = frame.format
-    picture = (pictures or Pictures()).take(frame.width, frame.height, format.name)
+    take = pictures.take if pictures else new_picture
+    picture = take(frame.width, frame.height, format.name)
     rows = zip(plane_views(picture), frame.planes, background, strict=True)
     for index, (out, plane, behind) in enumerate(rows):
         shift = format.shift(index)

@@ -20,6 +20,7 @@ __all__ = [
     "Matte",
     "Matter",
     "MatterOptions",
+    "Stabilise",
     "build_matter",
     "expect_licence",
     "for_still",
