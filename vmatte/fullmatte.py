@@ -130,6 +130,14 @@ def sample(maps: Map, region: Region, plane_size: tuple[int, int]) -> Map:
     return enlarged
 
 
+def split(maps: Map) -> tuple[Map, ...]:
+    """Return the channels of ``maps``. Without places given, cv2.split copies each twice."""
+    h, w, channels = maps.shape
+    apart = tuple(np.empty((channels, h, w), np.float32))
+    cv2.split(maps, apart)
+    return apart
+
+
 class Edges:
     """Regions that hold an edge, with their alpha.
 

@@ -28,6 +28,7 @@ from vmatte.fullmatte import (
     Tiles,
     batches,
     sample,
+    split,
 )
 from vmatte.matting.base import Matte
 from vmatte.pixels import Plane
@@ -142,7 +143,7 @@ def _along(luma: Plane, maps: Map, packing: Packing, size: tuple[int, int]) -> M
     """Return a * luma + b, bound by the least and greatest alpha around; maps: these four."""
     alpha = np.empty((1, packing.count), np.float32)
     for region, (slices, value) in zip(packing.regions, packing.blocks(alpha), strict=True):
-        a, b, low, high = cv2.split(sample(maps, region, size))
+        a, b, low, high = split(sample(maps, region, size))
         cv2.multiply(luma[slices], a, value, dtype=cv2.CV_32F)
         cv2.add(value, b, value)
         # A textured background must not print through: the model's own neighbourhood binds.
@@ -160,34 +161,36 @@ def _levels(alpha: Map, options: RefineOptions) -> Map:
         steep: Map = np.clip((alpha - options.threshold) * 4 + 0.5, 0, 1)
         return steep
     low, high = options.levels
-    stretched: Map = np.clip((alpha - low) * np.float32(1 / (high - low)), 0, 1)
-    return stretched
+    stretched = alpha - np.float32(low)
+    stretched *= np.float32(1 / (high - low))
+    return np.clip(stretched, 0, 1, out=stretched)
 
 
 def _tiles(low: Map, high: Map, size: tuple[int, int]) -> Tiles:
     """Return edges and solid: runs of tiles, given the least and greatest alpha near each pixel."""
     h, w = low.shape
-    rows, cols = _reach(size[1], TILE, h), _reach(size[0], COLUMNS, w)
-    is_solid = _by_tile(cv2.REDUCE_MIN, low, rows, cols) >= 1
-    is_edge = (_by_tile(cv2.REDUCE_MAX, high, rows, cols) > 0) & ~is_solid
+    rows, columns = _reach(size[1], TILE, h), _reach(size[0], COLUMNS, w)
+    is_solid = _count(low < 1, rows, columns) == 0
+    is_edge = (_count(high > 0, rows, columns) > 0) & ~is_solid
     return tuple(_runs(is_edge, size)), tuple(_runs(is_solid, size))
 
 
-def _reach(full: int, step: int, small: int) -> list[tuple[int, int]]:
-    """Return the pixels, of ``small`` ones, from which each tile of ``full`` is interpolated."""
+def _reach(full: int, step: int, small: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return begins and ends of the pixels, of ``small``, that tiles of ``full`` are made from."""
     begin = np.arange(0, full, step)
     end = np.minimum(begin + step, full)
     first = np.floor((begin + 0.5) * (small / full) - 0.5)
     last = np.floor((end - 0.5) * (small / full) - 0.5) + 1
     ends = np.minimum(last, small - 1) + 1
-    return [*zip(np.maximum(first, 0).astype(int), ends.astype(int), strict=True)]
+    return np.maximum(first, 0).astype(int), ends.astype(int)
 
 
-def _by_tile(least: int, plane: Map, rows: Any, cols: Any) -> Map:
-    """Return the least (or what ``least`` reduces to) of each tile, given as ranges of both."""
-    bands = np.concatenate([cv2.reduce(plane[a:b], 0, least) for a, b in rows])
-    found = [cv2.reduce(bands[:, a:b], 1, least) for a, b in cols]
-    return np.concatenate(found, axis=1)
+def _count(mask: NDArray[np.bool_], rows: Any, columns: Any) -> NDArray[np.integer[Any]]:
+    """Return how many pixels of ``mask`` are set in each tile, given as ranges of both."""
+    summed = cv2.integral(mask.view(np.uint8))
+    bands = summed[rows[1]] - summed[rows[0]]
+    counted: NDArray[np.integer[Any]] = bands[:, columns[1]] - bands[:, columns[0]]
+    return counted
 
 
 def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
@@ -265,7 +268,7 @@ def _residual(picture: Map, matte: Matte, alpha: Map, frame: Frame) -> tuple[Map
     else:
         own = estimate_foreground(picture, alpha, (1 << frame.format.depth) - 1)
     own -= picture
-    return tuple(cv2.split(own))
+    return split(own)
 
 
 def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
@@ -297,12 +300,9 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
 
 def _retiled(matte: FullMatte, shaped: Map) -> FullMatte:
     """Return ``matte`` with alpha as in the plane ``shaped``."""
-    width, height = matte.size
-    rows, cols = _reach(height, TILE, height), _reach(width, COLUMNS, width)
-    is_solid = _by_tile(cv2.REDUCE_MIN, shaped, rows, cols) >= 1
-    is_edge = (_by_tile(cv2.REDUCE_MAX, shaped, rows, cols) > 0) & ~is_solid
-    edges = (Edges(p, p.gather(shaped)) for p in batches([*_runs(is_edge, matte.size)]))
-    return replace(matte, edges=tuple(edges), solid=tuple(_runs(is_solid, matte.size)))
+    regions, solid = _tiles(shaped, shaped, matte.size)
+    edges = (Edges(p, p.gather(shaped)) for p in batches(regions))
+    return replace(matte, edges=tuple(edges), solid=solid)
 
 
 def _grown(plane: Map, pixels: int) -> Map:
