@@ -16,7 +16,7 @@ def record(matter: Matter[Any], source: FrameSource, path: Path, frames: int) ->
     for frame in islice(source, frames):
         size = matter.working_size(frame.width, frame.height)
         state = matter.start(*size) if state is None else state
-        matte, state = matter.step(frame.rgb(size), state)
+        matte, state = matter.step(frame.rgb(size, matter.engine.scaling), state)
         kept.append(matte.alpha.astype(np.float16))
     source.close()
     matter.close()
@@ -29,7 +29,10 @@ class Replay:
     def __init__(self, path: Path) -> None:
         """Load the recording at ``path``."""
         self._alphas = [*np.load(path)["alpha"].astype(np.float32)]
-        self.engine = Engine(model="replay", runtime="replay", provider="cpu", precision="fp32")
+        # As the bundled model, whose mattes are recorded.
+        self.engine = Engine(
+            model="replay", runtime="replay", provider="cpu", precision="fp32", scaling="area"
+        )
 
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
         """Return that of the recording."""

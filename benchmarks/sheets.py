@@ -49,7 +49,8 @@ def column(clip: Path, shown: list[int], matter: Matter[Any] | None) -> list[NDA
         for number, frame in enumerate(islice(source, shown[-1] + 1)):
             result: Frame = frame
             if matter is not None:
-                rgb = srgb(frame, matter.working_size(frame.width, frame.height))
+                size = matter.working_size(frame.width, frame.height)
+                rgb = srgb(frame, size, matter.engine.scaling)
                 if state is None:
                     state = matter.start(rgb.shape[1], rgb.shape[0])
                 matte, state = matter.step(rgb, state)

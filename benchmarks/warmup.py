@@ -39,7 +39,7 @@ def pictures(path: Path, matter: Matter[Any], count: int) -> list[NDArray[np.uin
     source = open_source(str(path))
     try:
         size = matter.working_size(source.info.width, source.info.height)
-        return [srgb(frame, size) for frame in islice(source, count)]
+        return [srgb(frame, size, matter.engine.scaling) for frame in islice(source, count)]
     finally:
         source.close()
 

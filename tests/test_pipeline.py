@@ -12,7 +12,7 @@ from streams import INFO, SIZE, Endless, brightness, build, frame, frames, opene
 
 from vmatte import pipeline
 from vmatte.composite import Composite, parse_background
-from vmatte.frames import Frame
+from vmatte.frames import Frame, Scaling, from_array
 from vmatte.pipeline import DEPTH, Pipeline
 from vmatte.refine import RefineOptions, refine
 from vmatte.testing import FunctionMatter, ListSource, MemorySink
@@ -89,6 +89,27 @@ def test_what_a_run_tells() -> None:
     assert stats.fps == pytest.approx(5 / stats.seconds)
     assert stats.engine.model == "function"
     assert stats.peak_memory is None or 10e6 < stats.peak_memory < 10e9
+
+
+@pytest.mark.parametrize("scaling", ["bicubic", "area"])
+def test_pictures_are_scaled_as_the_model_says(scaling: Scaling) -> None:
+    """A checkerboard of 2x2 pixels at 2/3: box filter and cubic one give other values, one mean."""
+    rows, columns = np.mgrid[:96, :96] // 2 % 2
+    board = from_array(((rows ^ columns) * 255).astype(np.uint8)[..., None].repeat(3, 2), "rgb24")
+    info = replace(INFO, width=96, height=96, format=board.format)
+    seen: list[NDArray[np.uint8]] = []
+
+    def look(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.append(rgb)
+        return brightness(rgb)
+
+    matter = FunctionMatter(look, size=(64, 64))
+    matter.engine = replace(matter.engine, scaling=scaling)
+    build(ListSource(info, [board]), [MemorySink()], matter).run()
+    assert np.array_equal(seen[0], board.rgb((64, 64), scaling))
+    other: Scaling = "area" if scaling == "bicubic" else "bicubic"
+    assert np.abs(seen[0].astype(int) - board.rgb((64, 64), other)).mean() > 5
+    assert seen[0].mean() == pytest.approx(127.5, abs=1)
 
 
 def test_state_is_carried_and_reset() -> None:

@@ -4,7 +4,7 @@ import sys
 import threading
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import cv2  # before PyAV, see sinks/window.py
 import numpy as np
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from vmatte.colour import FULL, LIMITED, UNSPECIFIED, Colour
 from vmatte.pixels import FORMATS, PixelFormat, Plane
+
+Scaling = Literal["bicubic", "area"]
+"""How a picture is made smaller: the second is softer, in less than half the time."""
 
 
 class _Scalers(threading.local):
@@ -66,7 +69,7 @@ class Frame:
         """Views of the native planes, no copy (see Plane)."""
         return plane_views(self.picture)
 
-    def rgb(self, size: tuple[int, int]) -> NDArray[np.uint8]:
+    def rgb(self, size: tuple[int, int], scaling: Scaling = "bicubic") -> NDArray[np.uint8]:
         """Return [h, w, 3] uint8 full-range RGB at ``size`` = (width, height), in one pass.
 
         The transfer is left as it is: the values are R'G'B' as coded.
@@ -83,8 +86,7 @@ class Frame:
             dst_colorspace=colour.matrix,
             src_color_range=colour.range,
             dst_color_range=FULL,
-            # A softer picture costs U²-Net 6 % in MAD on the test clips (26.7 against 28.3).
-            interpolation="BICUBIC",
+            interpolation=scaling.upper(),
             threads=1,
         )
         planes = plane_views(small)

@@ -132,7 +132,7 @@ def sample(maps: Map, region: Region, plane_size: tuple[int, int]) -> Map:
 
 def split(maps: Map) -> tuple[Map, ...]:
     """Return the channels of ``maps``. Without places given, cv2.split copies each twice."""
-    h, w, channels = maps.shape
+    h, w, channels = np.atleast_3d(maps).shape
     apart = tuple(np.empty((channels, h, w), np.float32))
     cv2.split(maps, apart)
     return apart

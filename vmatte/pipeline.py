@@ -229,7 +229,7 @@ class Pipeline:
 
     def _read(self) -> None:
         """Decode and scale, ahead of inference."""
-        items = self._items
+        items, matter = self._items, self._matter
         try:
             frames = iter(self._source)
             while True:
@@ -238,7 +238,8 @@ class Pipeline:
                 if frame is None:
                     break
                 with self._clock.measure("scale"):
-                    rgb = srgb(frame, self._matter.working_size(frame.width, frame.height))
+                    size = matter.working_size(frame.width, frame.height)
+                    rgb = srgb(frame, size, matter.engine.scaling)
                 items.put((frame, rgb))
             items.close()
         except StoppedError:

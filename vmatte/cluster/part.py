@@ -135,7 +135,8 @@ class Part:
         for frame in self._source:
             if frame.pts < self._piece.first:
                 size = matter.working_size(frame.width, frame.height)
-                matter.see(srgb(frame, size), fresh=frame.segment != segment)
+                rgb = srgb(frame, size, matter.engine.scaling)
+                matter.see(rgb, fresh=frame.segment != segment)
                 segment = frame.segment
                 continue
             if segment is not None and frame.segment != segment:

@@ -75,7 +75,7 @@ def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, An
                 # Once unmeasured: the first run also pays for memory and code that later ones find.
                 matter.step(frame.rgb(size), state)
             begin = time.perf_counter()
-            rgb = srgb(frame, size)
+            rgb = srgb(frame, size, matter.engine.scaling)
             matte, state = matter.step(rgb, state)
             between = time.perf_counter()
             full = refine(frame, rgb, matte, RefineOptions())

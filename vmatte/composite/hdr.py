@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vmatte.colour import HLG, PQ
 from vmatte.errors import UnsupportedMediaError
-from vmatte.frames import Frame
+from vmatte.frames import Frame, Scaling
 
 REFERENCE_WHITE = 203.0
 """cd/m2 of diffuse white, ITU-R BT.2408."""
@@ -83,10 +83,12 @@ def tone_curve(transfer: int) -> NDArray[np.uint8]:
     return table
 
 
-def srgb(frame: Frame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def srgb(
+    frame: Frame, size: tuple[int, int] | None = None, scaling: Scaling = "bicubic"
+) -> NDArray[np.uint8]:
     """Return a frame as models and screens expect it: [h, w, 3] uint8 sRGB, HDR in its range.
 
     size: (width, height), by default the frame's.
     """
-    rgb = frame.rgb(size or (frame.width, frame.height))
+    rgb = frame.rgb(size or (frame.width, frame.height), scaling)
     return tone_curve(frame.colour.transfer)[rgb] if frame.colour.hdr else rgb

@@ -158,7 +158,7 @@ def _matted(matter: Matter[Any], source: FrameSource) -> Iterator[Matted]:
         size = matter.working_size(frame.width, frame.height)
         if frame.segment != segment:
             state, segment = matter.start(*size), frame.segment
-        rgb = srgb(frame, size)
+        rgb = srgb(frame, size, matter.engine.scaling)
         matte, state = matter.step(rgb, state)
         yield frame, rgb, matte
 

@@ -101,7 +101,7 @@ class Inference:
             if mirror:
                 frame = mirrored(frame)
             self.working = self.matter.working_size(frame.width, frame.height, self.share)
-            rgb = srgb(frame, self.working)
+            rgb = srgb(frame, self.working, self.matter.engine.scaling)
         key = (frame.segment, rgb.shape, mirror)
         if key != self._key:
             self.reset()

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError
 from vmatte.runtimes import Runtime, Tensor
+
+if TYPE_CHECKING:
+    # Pictures take long to import.
+    from vmatte.frames import Scaling
 
 S = TypeVar("S")
 
@@ -37,7 +41,8 @@ class Matte:
 class Engine:
     """What really runs the network, read back from the loaded session.
 
-    threads: None where the runtime chose and does not tell.
+    threads: None where the runtime chose and does not tell. scaling: how the picture is brought to
+    the working size; a model's own choice, by benchmarks of its error.
     """
 
     model: str
@@ -45,9 +50,10 @@ class Engine:
     provider: str
     precision: str
     threads: int | None = None
+    scaling: "Scaling" = "bicubic"
 
     @classmethod
-    def of(cls, model: str, runtime: Runtime) -> "Engine":
+    def of(cls, model: str, runtime: Runtime, scaling: "Scaling" = "bicubic") -> "Engine":
         """Read back what ``runtime`` says."""
         return cls(
             model=model,
@@ -55,6 +61,7 @@ class Engine:
             provider=runtime.provider,
             precision=runtime.precision,
             threads=runtime.threads,
+            scaling=scaling,
         )
 
 

@@ -48,7 +48,7 @@ class ConvGruMatter:
             )
         self._channels = tuple(inputs[r].shape[1] or 0 for r in ("r1", "r2", "r3"))
         self._type = inputs["src"].dtype
-        self.engine = Engine.of(name, self._runtime)
+        self.engine = Engine.of(name, self._runtime, "area")
 
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
         """Return the frame's size, its longer side brought down to ``longest``, times ``share``."""

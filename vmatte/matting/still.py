@@ -8,13 +8,14 @@ published code, as gathered in models/registry.toml.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.errors import InferenceError, ModelError
+from vmatte.frames import Scaling
 from vmatte.matting.base import Engine, Matte, Matter, alpha_of
 from vmatte.runtimes import RuntimeOptions, load_runtime
 
@@ -30,7 +31,7 @@ class StillSpec:
     RGB in 0..1. layout: of the input. channel: which channel of the first output is alpha; of
     several, alpha is the sum. activation: what turns the output into 0..1. classes: what each
     channel stands for, where they have names. stretch: the matte of a picture on its own is
-    stretched to 0..1, see ``stretched``.
+    stretched to 0..1, see ``stretched``. scaling: of video, see Engine.
     """
 
     size: tuple[int, int] | None = None
@@ -41,6 +42,7 @@ class StillSpec:
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     classes: tuple[str, ...] = ()
     stretch: bool = False
+    scaling: Scaling = "bicubic"
 
     def __post_init__(self) -> None:
         """Raise ModelError on figures that no network can have."""
@@ -56,6 +58,7 @@ class StillSpec:
                 _numbers(channels, len(channels), int) and min(channels, default=-1) >= 0,
             ),
             ("activation", self.activation, self.activation in ("none", "sigmoid", "softmax")),
+            ("scaling", self.scaling, self.scaling in get_args(Scaling)),
             ("classes", self.classes, all(isinstance(c, str) for c in self.classes)),
             ("stretch", self.stretch, isinstance(self.stretch, bool)),
         ):
@@ -117,7 +120,7 @@ class StillMatter:
         # One multiplication and one addition: (x / 255 - mean) / std.
         self._gain = (*(1 / (255 * s) for s in spec.std), 0.0)
         self._bias = (*(-m / s for m, s in zip(spec.mean, spec.std, strict=True)), 0.0)
-        self.engine = Engine.of(name, self._runtime)
+        self.engine = Engine.of(name, self._runtime, spec.scaling)
 
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
         """Return the network's own size, squeezed as it was in training, or that of its rule."""

@@ -56,7 +56,8 @@ class Session:
     def step(self, data: bytes) -> bytes:
         """Matte one JPEG or PNG. Raises UnsupportedMediaError, DamagedMediaError, Problem."""
         frame = self._decode(data)
-        rgb = frame.rgb(self._matter.working_size(frame.width, frame.height))
+        size = self._matter.working_size(frame.width, frame.height)
+        rgb = frame.rgb(size, self._matter.engine.scaling)
         compositor = self._prepare(frame, (rgb.shape[1], rgb.shape[0]))
         matte, self._state = self._matter.step(rgb, self._state)
         advanced = compositor.advance(frame)
