@@ -113,6 +113,23 @@ def test_controls_between_frames(start: Start, tmp_path: Path) -> None:
         pipeline.replace_matter(inverse)
 
 
+def test_opencv_has_no_threads_meanwhile(start: Start) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        first = start(Room(), FunctionMatter(subject), over(MemorySink()))
+        first.until("live")
+        second = start(Room(), FunctionMatter(subject), over(MemorySink()))
+        second.until("live")
+        assert cv2.getNumThreads() == 1
+        first.stop()
+        assert cv2.getNumThreads() == 1
+        second.stop()
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
+
+
 def test_mirrored(start: Start) -> None:
     """The picture turns, and its state begins anew; what is on the right comes from the left."""
     plug, sink = Plug(), MemorySink()

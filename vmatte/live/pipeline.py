@@ -7,7 +7,7 @@ from typing import Any
 
 from vmatte.composite import Compositor
 from vmatte.errors import OptionError
-from vmatte.live import leaving
+from vmatte.live import leaving, opencv
 from vmatte.live.composer import Composer
 from vmatte.live.feed import Feed
 from vmatte.live.inference import warm
@@ -201,6 +201,7 @@ class LivePipeline:
         stages = self._stages
         self._tally.begin = time.monotonic()
         leaving.begun(self)
+        opencv.begun()
         try:
             composer = self._open()
             load = (lambda: self._matter) if self._loaded else self._matter
@@ -209,6 +210,7 @@ class LivePipeline:
         finally:
             self._finish()
             self._ended.set()
+            opencv.ended()
             if self.join(_STOPPING):
                 leaving.ended(self)
         if self._failure is not None:
