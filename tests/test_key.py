@@ -21,7 +21,7 @@ from vmatte.refine import RefineOptions, refine
 from vmatte.registry import find_places, load_registry
 from vmatte.runtimes import RuntimeOptions
 from vmatte.sources import open_source
-from vmatte.steer.key import KeyOptions, parse_key
+from vmatte.steer.keyoptions import KeyOptions, parse_key
 
 Array = NDArray[np.float32]
 GREEN, BLUE = np.float32([40, 170, 75]), np.float32([30, 70, 190])

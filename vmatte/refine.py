@@ -32,7 +32,8 @@ from vmatte.fullmatte import (
 )
 from vmatte.matting.base import Matte
 from vmatte.pixels import Plane
-from vmatte.steer.key import KeyOptions, pull, subject
+from vmatte.steer.key import pull, subject
+from vmatte.steer.keyoptions import KeyOptions
 from vmatte.steer.known import certainty, impose, impose_exactly
 
 Method = Literal["fast", "closed-form", "off"]

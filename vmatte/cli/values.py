@@ -8,7 +8,7 @@ import click
 
 from vmatte.errors import OptionError
 from vmatte.steer import Box, parse_box
-from vmatte.steer.key import KeyOptions, parse_key
+from vmatte.steer.keyoptions import KeyOptions, parse_key
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]

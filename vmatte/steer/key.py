@@ -10,73 +10,31 @@ badge on it does); the key decides where its edge is.
 """
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from av import VideoFrame
 
-from vmatte.colour import Colour
 from vmatte.errors import OptionError
 from vmatte.frames import Frame, new_picture, plane_views
 from vmatte.fullmatte import Map, Region
-from vmatte.pixels import Plane
-
-_NAMED = {"green": (0, 1, 0), "blue": (0, 0, 1)}
-
-_SLOPE = 0.7
-"""How fast a colour stops being the key's as its hue turns away: excess = x - slope * |y|."""
+from vmatte.steer.keyoptions import KeyOptions
+from vmatte.steer.screen import (
+    Colours,
+    clipped,
+    direction,
+    excess_of,
+    light,
+    screen_behind,
+    zero_of,
+)
 
 _SHADOW = 1.2
 """Shadows on the screen that leave 1 - tolerance of its light, over this, are still screen."""
 
 _CLEAR = 0.08
 """Share of the screen's strength below which a pixel is wholly the subject."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyOptions:
-    """The screen behind the subject.
-
-    colour: RGB in 0..1; only its hue counts. tolerance: how far below the screen's own strength,
-    as a share of it, a pixel is still screen.
-    """
-
-    colour: tuple[float, float, float]
-    tolerance: float = 0.15
-
-    def __post_init__(self) -> None:
-        """Raise OptionError on a colour without a hue, and a tolerance out of range."""
-        if max(self.colour) - min(self.colour) < 0.15:
-            raise OptionError(
-                "the key's colour is nearly gray; expected a saturated one such as green, #00b140"
-            )
-        if not 0 < self.tolerance < 0.8:
-            raise OptionError(f"the key's tolerance is {self.tolerance}; expected 0.01 to 0.8")
-
-
-def parse_key(text: str) -> KeyOptions:
-    """Read green, blue or #rrggbb, with :TOLERANCE behind it if wanted. Raises OptionError."""
-    name, _, tolerance = text.partition(":")
-    if name in _NAMED:
-        colour: tuple[float, ...] = tuple(float(c) for c in _NAMED[name])
-    elif re.fullmatch(r"#[0-9a-fA-F]{6}", name):
-        colour = tuple(int(name[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    else:
-        raise OptionError(
-            f"key {text!r}: expected green, blue or #rrggbb, then :TOLERANCE if wanted"
-        )
-    r, g, b = colour
-    if not tolerance and ":" not in text:
-        return KeyOptions(colour=(r, g, b))
-    try:
-        return KeyOptions(colour=(r, g, b), tolerance=float(tolerance))
-    except ValueError as e:
-        if isinstance(e, OptionError):
-            raise
-        raise OptionError(f"key {text!r}: {tolerance!r} is not a number such as 0.2") from e
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,10 +53,6 @@ class Keyed:
     frame: Frame
 
 
-_Colours = tuple[Map, ...]
-"""Y, Cb and Cr less black and gray: mixtures of light. Planes in 0..1 of full scale."""
-
-
 def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
     """Key ``frame``, whose matte is ``alpha`` at any size; None where it shows no screen.
 
@@ -111,22 +65,22 @@ def pull(frame: Frame, alpha: Map, options: KeyOptions) -> Keyed | None:
     y, u, v = work.planes[:3]
     size = (u.shape[1], u.shape[0])
     luma = cv2.resize(y, size, interpolation=cv2.INTER_AREA)
-    hue, zero = _direction(work, options), _zero(work)
-    behind = _screen((luma, u, v), zero, top, alpha, hue)
+    hue, zero = direction(work, options), zero_of(work)
+    behind = screen_behind((luma, u, v), zero, top, alpha, hue)
     if behind is None:
         return None
     near, reach, deep = _masks(alpha, size)
     # All is background beyond the model's reach, and needs no colours.
     region = _around(reach, size)
-    image = _light([p[region.slices] for p in (luma, u, v)], zero, top)
-    screen: _Colours = tuple(_enlarged(p, size, region) for p in cv2.split(behind))
+    image = light([p[region.slices] for p in (luma, u, v)], zero, top)
+    screen: Colours = tuple(_enlarged(p, size, region) for p in cv2.split(behind))
     near, reach, deep = (_enlarged(m, size, region) for m in (near, reach, deep))
-    strength = cv2.max(_excess(screen, hue), 0.02)
+    strength = cv2.max(excess_of(screen, hue), 0.02)
     # What is darker than the screen hides it at least so far, green as its shadows may be.
     bound = cv2.divide(image[0], cv2.max(screen[0], 0.02), scale=_SHADOW)
-    share = cv2.min(cv2.min(cv2.divide(_excess(image, hue), strength), bound), 1.0)
+    share = cv2.min(cv2.min(cv2.divide(excess_of(image, hue), strength), bound), 1.0)
     gain = 1 / (1 - options.tolerance - _CLEAR)
-    keyed = _clipped(cv2.addWeighted(share, -gain, share, 0, (1 - options.tolerance) * gain))
+    keyed = clipped(cv2.addWeighted(share, -gain, share, 0, (1 - options.tolerance) * gain))
     keyed = cv2.max(keyed, _strands(image[0], screen[0], share))
     part = _join(keyed, near, reach, deep, round(0.006 * max(size)))
     residual = _clean(image, screen, strength, part, deep, hue, float(top))
@@ -166,95 +120,10 @@ def subject(keyed: Keyed, format: str) -> VideoFrame:
     return (made if format == frame.format.name else made.convert(format)).picture
 
 
-def _light(planes: Sequence[Plane], zero: tuple[float, ...], top: np.float32) -> _Colours:
-    scale = 1 / float(top)
-    return tuple(
-        cv2.addWeighted(p, scale, p, 0, -z, dtype=cv2.CV_32F)
-        for p, z in zip(planes, zero, strict=False)
-    )
-
-
 def _enlarged(values: Map, size: tuple[int, int], region: Region) -> Map:
     # A whole resize costs a quarter of a warp of the part.
     whole: Map = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
     return whole[region.slices]
-
-
-def _clipped(values: Map) -> Map:
-    clipped: Map = cv2.min(cv2.max(values, 0.0), 1.0)
-    return clipped
-
-
-def _zero(frame: Frame) -> tuple[float, float, float, float]:
-    """Return black and gray of Y, Cb and Cr, in 0..1 of full scale."""
-    colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
-    black, u, v = (colour.rgb_to_yuv(8)[:, 3] / 255).tolist()
-    return black, u, v, 0.0
-
-
-def _direction(frame: Frame, options: KeyOptions) -> tuple[float, float]:
-    """Return the key's direction in the plane of Cb and Cr, of length 1."""
-    colour: Colour = frame.colour.resolved(frame.width, frame.height, rgb=False)
-    u, v = (colour.rgb_to_yuv(8)[1:, :3] @ np.array(options.colour, np.float32)).tolist()
-    length = float(np.hypot(u, v))
-    return u / length, v / length
-
-
-def _excess(image: _Colours, hue: tuple[float, float]) -> Map:
-    """Return how much of the key's colour is in each pixel, 0 for all that is turned away."""
-    _, u, v = image
-    along = cv2.addWeighted(u, hue[0], v, hue[1], 0)
-    off = cv2.addWeighted(u, -_SLOPE * hue[1], v, _SLOPE * hue[0], 0)
-    excess: Map = cv2.max(cv2.subtract(along, cv2.absdiff(off, 0.0)), 0.0)
-    return excess
-
-
-def _screen(
-    planes: Sequence[Plane],
-    zero: tuple[float, ...],
-    top: np.float32,
-    model: Map,
-    hue: tuple[float, float],
-) -> Map | None:
-    """Return the screen as it would look without the subject, None where there is none.
-
-    It is lit unevenly as a rule: what is seen of it is smoothed and spread behind the subject.
-    Planes of one size give [h, w, 3], at a size of its own.
-    """
-    h, w = planes[0].shape
-    scale = min(1.0, _SCREEN / max(h, w))
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    small = _light([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in planes], zero, top)
-    excess = _excess(small, hue)
-    seen = (excess > 0.03) & (cv2.resize(model, size, interpolation=cv2.INTER_AREA) < 0.5)
-    if seen.mean() < 0.005:
-        return None
-    # Half of the usual strength leaves corners in, and shadows of edges out.
-    sure = (seen & (excess > 0.5 * np.median(excess[seen]))).astype(np.uint8)
-    eroded = cv2.erode(sure, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    weight = (eroded if eroded.any() else sure).astype(np.float32)
-    return _spread(cv2.merge(small), weight)
-
-
-_SCREEN = 96
-"""Longer side at which the screen is looked at."""
-
-
-def _spread(colours: Map, weight: Map) -> Map:
-    """Return ``colours``, smoothed where ``weight`` is 1 and spread from there to where it is 0."""
-    levels = [cv2.merge([*cv2.split(colours * weight[:, :, None]), weight])]
-    while max(levels[-1].shape[:2]) > 1:
-        h, w = levels[-1].shape[:2]
-        half = (-(-w // 2), -(-h // 2))
-        levels.append(cv2.resize(levels[-1], half, interpolation=cv2.INTER_AREA))
-    filled = levels.pop()
-    while levels:
-        known = cv2.GaussianBlur(levels.pop(), (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
-        size = known.shape[1::-1]
-        filled = cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)
-        filled = filled / np.maximum(filled[:, :, 3:], np.float32(1e-6))
-        filled = known + filled * (1 - known[:, :, 3:])
-    return np.ascontiguousarray(filled[:, :, :3] / np.maximum(filled[:, :, 3:], np.float32(1e-6)))
 
 
 def _strands(luma: Map, screen: Map, share: Map) -> Map:
@@ -331,8 +200,8 @@ def _around(mask: Map, size: tuple[int, int]) -> Region:
 
 
 def _clean(
-    image: _Colours,
-    screen: _Colours,
+    image: Colours,
+    screen: Colours,
     strength: Map,
     alpha: Map,
     deep: Map,
@@ -350,8 +219,8 @@ def _clean(
     through = cv2.subtract(cv2.divide(1.0, solid), 1.0)
     added = [cv2.multiply(cv2.subtract(i, s), through) for i, s in zip(image, screen, strict=True)]
     y, u, v = (cv2.add(i, a) for i, a in zip(image, added, strict=True))
-    spill = cv2.divide(_excess((y, u, v), hue), strength)
-    kept = cv2.multiply(deep, _clipped(cv2.addWeighted(spill, 3, spill, 0, -1.2)))
+    spill = cv2.divide(excess_of((y, u, v), hue), strength)
+    kept = cv2.multiply(deep, clipped(cv2.addWeighted(spill, 3, spill, 0, -1.2)))
     spill = cv2.multiply(spill, cv2.subtract(1.0, kept))
     along = cv2.multiply(spill, strength)
     dim = cv2.multiply(spill, screen[0])
