@@ -13,6 +13,7 @@ F in 8-bit levels where 0 < alpha < 1, weighted by alpha; and of the subject ove
 
 import json
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,9 @@ def foregrounds(shared: Path) -> dict[str, Any]:
     found: dict[str, list[tuple[float, float]]] = {}
     u2net, rvm = load_matter("u2net"), load_matter(RVM)
     options = RefineOptions()
+    estimate_ml: Any = None
+    with suppress(ImportError):
+        from pymatting import estimate_foreground_ml as estimate_ml
     for name, rgb, alpha in [*stills(shared), *people(shared)]:
         kind = {"adobe_crops10": "crop", "person": "person"}.get(name.split("/")[0], "thing")
         true, opacity = spread(rgb, alpha), alpha[:, :, None]
@@ -142,10 +146,12 @@ def foregrounds(shared: Path) -> dict[str, Any]:
             for label, (matte, size) in cases.items():
                 full = refine(frame, frame.rgb(size), matte, options)
                 used = opacity if "true" in label else full.values()[:, :, None]
-                for way, colours in (
-                    ("none", mixed.astype(np.float32)),
-                    ("ours", own(frame, full)),
-                ):
+                ways = [("none", mixed.astype(np.float32)), ("ours", own(frame, full))]
+                if estimate_ml is not None:
+                    # Of every pixel, at full size: what a still can afford.
+                    levels = estimate_ml(mixed / 255, full.values().astype(np.float64)) * 255
+                    ways.append(("pymatting's multi-level", levels.astype(np.float32)))
+                for way, colours in ways:
                     error = np.abs(colours - true).mean(2)
                     whole = colours * used + new * (1 - used)
                     seen = np.abs(whole - (true * opacity + new * (1 - opacity))).mean(2)

@@ -136,7 +136,7 @@ def whole_graph(path: Path, rgb: NDArray[np.uint8], channels: tuple[int, ...]) -
     ]
     feeds = {f"r{k}i": r for k, r in enumerate(zeros, 1)}
     out = runtime.run({"src": src, **feeds, "downsample_ratio": np.ones(1, np.float32)})
-    return out["pha"][0, 0], out["fgr"][0].transpose(1, 2, 0)
+    return out["pha"][0, 0]
 
 
 def test_the_cut_takes_the_first_projection(tmp_path: Path) -> None:
@@ -144,13 +144,11 @@ def test_the_cut_takes_the_first_projection(tmp_path: Path) -> None:
     matter = load(graphs.rvm(tmp_path / "r.onnx"), record("rvm_mobilenetv3"))
     rgb = picture((90, 50))
     matte, _ = matter.step(rgb, matter.start(90, 50))
-    alpha, foreground = whole_graph(tmp_path / "r.onnx", rgb, graphs.MOBILENETV3)
+    alpha = whole_graph(tmp_path / "r.onnx", rgb, graphs.MOBILENETV3)
     assert alpha.std() > 0.1
     np.testing.assert_allclose(matte.alpha, alpha, atol=1e-5)
-    assert matte.foreground is not None
-    np.testing.assert_allclose(matte.foreground, foreground, atol=1e-5)
-    shift = matte.foreground[25, 45] - rgb[25, 45] / 255
-    np.testing.assert_allclose(shift, [0.1, 0, -0.1], atol=1e-5)
+    # RVM's own colours err more than those that vmatte.refine estimates.
+    assert matte.foreground is None
 
 
 def test_the_cut_graph_is_smaller(tmp_path: Path) -> None:
@@ -179,7 +177,7 @@ def test_cut_and_refined_equals_the_whole_real_graph(shared: Callable[[str], Pat
     matte, _ = matter.step(rgb, matter.start(320, 180))
     options = RefineOptions(levels=(0, 1))
     full = refine(from_array(rgb, "rgb24"), rgb, matte, options)
-    alpha, _ = whole_graph(path, rgb, graphs.MOBILENETV3)
+    alpha = whole_graph(path, rgb, graphs.MOBILENETV3)
     difference = np.abs(full.values() - alpha)
     assert alpha.max() > 0.99 and alpha.min() < 0.01
     assert difference.mean() < 0.003 and (difference > 0.1).mean() < 0.005
