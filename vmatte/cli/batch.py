@@ -9,24 +9,12 @@ from typing import IO, Any
 
 import click
 
-from vmatte.cli.options import (
-    delay_one,
-    encoding,
-    encoding_options,
-    engine_options,
-    look_options,
-    matter_options,
-    refine_options,
-    steer_options,
-    steering,
-)
+from vmatte.cli.options import job_group, job_options
 from vmatte.cli.preset import PresetCommand
 from vmatte.cli.report import Reporter, interruptible
 from vmatte.cli.values import Seconds
 from vmatte.errors import OptionError, mask, writing
-from vmatte.job import JobOptions
 
-_JOB = JobOptions()
 _FORMATS = ("mp4", "m4v", "mov", "mkv", "webm")
 
 _EXAMPLES = """\b
@@ -50,20 +38,7 @@ Examples:
     metavar="FOLDER",
     help="A folder or URL; alpha=... and foreground=... as with run; repeatable.",
 )
-@look_options
-@steer_options
-@engine_options
-@delay_one
-@click.option("--start", type=Seconds(), help="Of each video: begin here.")
-@click.option("--end", type=Seconds(), help="Of each video: end here.")
-@click.option("--salvage", is_flag=True, help="Use what is left of damaged files.")
-@click.option(
-    "--sound/--no-sound",
-    default=_JOB.sound,
-    show_default=True,
-    help="Copy sound, subtitles, chapters and metadata.",
-)
-@encoding_options
+@job_group
 @click.option("--format", type=click.Choice(_FORMATS), help="Of videos; default mp4, or mov where "
               "they are transparent.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N",
@@ -91,7 +66,6 @@ Examples:
 def command(
     source: str,
     outputs: tuple[str, ...],
-    model: str | None,
     format: str | None,
     workers: int | None,
     cpus: float | None,
@@ -116,14 +90,7 @@ def command(
     from vmatte.cluster.tasks import prepare
     from vmatte.registry import ensure_model, load_registry
 
-    job = JobOptions(
-        model=model,
-        matter=matter_options(rest),
-        refine=refine_options(rest),
-        steer=steering(rest),
-        encoding=encoding(rest),
-        **rest,
-    )
+    job = job_options(rest)
     engine = EngineOptions(workers=workers, cpus=cpus, gpus=gpus, address=address)
     if split is not None and split < 1:
         raise OptionError(f"--split is {split:g} s; expected 1 or more")
@@ -137,7 +104,7 @@ def command(
         registry = load_registry()
         with closing(Reporter(as_json=as_json, quiet=quiet)) as reporter:
             ensure_model(
-                registry.get(model or registry.default),
+                registry.get(job.model or registry.default),
                 reporter.fetch,
                 accept_licence=job.matter.accept_licence,
             )

@@ -6,26 +6,12 @@ from typing import Any
 
 import click
 
-from vmatte.cli.options import (
-    delay_one,
-    encoding,
-    encoding_options,
-    engine_options,
-    group,
-    look_options,
-    matter_options,
-    refine_options,
-    steer_options,
-    steering,
-)
+from vmatte.cli.options import job_group, job_options
 from vmatte.cli.preset import PresetCommand
 from vmatte.cli.report import Reporter, interruptible
-from vmatte.cli.values import Rate, Seconds
+from vmatte.cli.values import Rate
 from vmatte.errors import VmatteError
-from vmatte.job import JobOptions, matte
-
-_JOB = JobOptions()
-
+from vmatte.job import matte
 
 _EXAMPLES = """\b
 Examples:
@@ -36,21 +22,6 @@ Examples:
   vmatte run photos/ -o cut/%06d.png --background transparent
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vmatte run - -o out.mp4
 """
-
-
-_media = group(
-    click.option("--start", type=Seconds(), help="Begin here (seconds, or [h:]m:s)."),
-    click.option("--end", type=Seconds(), help="End here."),
-    click.option("--rate", type=Rate(), help="Frames per second of a folder of images."),
-    click.option("--salvage", is_flag=True, help="Use what is left of a damaged file."),
-    click.option(
-        "--sound/--no-sound",
-        default=_JOB.sound,
-        show_default=True,
-        help="Copy sound, subtitles, chapters and metadata.",
-    ),
-    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
-)
 
 
 @click.command("run", cls=PresetCommand, epilog=_EXAMPLES)
@@ -64,12 +35,9 @@ _media = group(
     metavar="NAME",
     help="out.mp4, frames/%06d.png, alpha=..., foreground=..., - or null:; repeatable.",
 )
-@look_options
-@steer_options
-@engine_options
-@delay_one
-@_media
-@encoding_options
+@job_group
+@click.option("--rate", type=Rate(), help="Frames per second of a folder of images.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard error.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -77,21 +45,13 @@ def command(
     outputs: tuple[str, ...],
     as_json: bool,
     quiet: bool,
-    model: str | None,
     **rest: Any,
 ) -> int:
     """Replace the background of INPUT: a video, a picture, a folder or pattern of pictures, or -.
 
     Sound, subtitles, timestamps, colours and rotation of the input are kept.
     """
-    options = JobOptions(
-        model=model,
-        matter=matter_options(rest),
-        refine=refine_options(rest),
-        steer=steering(rest),
-        encoding=encoding(rest),
-        **rest,
-    )
+    options = job_options(rest)
     with (
         closing(Reporter(as_json=as_json, quiet=quiet)) as reporter,
         interruptible() as stop,

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from vmatte.cluster.tasks import Setup
@@ -50,7 +49,7 @@ class EngineOptions:
 
 
 class Engine:
-    """Workers on a Ray cluster, one of their own where no address is given. A context manager.
+    """Workers on a Ray cluster, one of their own where no address is given; ``close`` ends them.
 
     A worker is ``idle`` once its model is loaded. ``submit`` gives work to one, ``wait`` yields
     what came back.
@@ -151,17 +150,6 @@ class Engine:
                     raise _same(result["error"])
                 continue
             yield tag, result
-
-    def __enter__(self) -> "Engine":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the workers, at once, and the cluster that was started here."""
