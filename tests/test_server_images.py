@@ -187,9 +187,51 @@ def test_removebg_clients_are_served(client: Any, person: Path) -> None:
     ).json()
     decoded = base64.b64decode(as_json["data"]["result_b64"])
     assert Image.open(io.BytesIO(decoded)).size == given.size
-    refused = post(crop="true")
-    assert refused.status_code == 400 and "crop" in refused.json()["errors"][0]["title"]
+    refused = post(scale="50%")
+    assert refused.status_code == 400 and "scale" in refused.json()["errors"][0]["title"]
     assert client.post("/v1.0/removebg", json={"image_file_b64": "!"}).status_code == 400
+
+
+def test_removebg_crops_to_the_subject(client: Any, person: Path) -> None:
+    data = person.read_bytes()
+
+    def post(**fields: str) -> Any:
+        return client.post(
+            "/v1.0/removebg", files={"image_file": data}, data={"size": "full", **fields}
+        )
+
+    alpha = np.array(picture(post(channels="alpha")))
+    rows, cols = np.flatnonzero((alpha > 76).any(1)), np.flatnonzero((alpha > 76).any(0))
+    wide, high = cols[-1] - cols[0] + 1, rows[-1] - rows[0] + 1
+    assert wide < alpha.shape[1]
+    width, height = picture(post(crop="true")).size
+    assert abs(width - wide) <= 1 and abs(height - high) <= 1
+    roomy = picture(post(crop="true", crop_margin="7px")).size
+    assert width < roomy[0] <= width + 14 and height <= roomy[1] <= height + 14
+    assert picture(post(crop="true", crop_margin="100%")).size == alpha.shape[::-1]
+    for wrong in ({"crop": "yes"}, {"crop": "true", "crop_margin": "a lot"}):
+        assert post(**wrong).status_code == 400
+
+
+def test_removebg_looks_for_nothing_outside_its_region(client: Any, person: Path) -> None:
+    data = person.read_bytes()
+
+    def alpha(**fields: str) -> Any:
+        response = client.post(
+            "/v1.0/removebg",
+            files={"image_file": data},
+            data={"size": "full", "channels": "alpha", **fields},
+        )
+        return np.array(picture(response))
+
+    whole, half = alpha(), alpha(roi="0px 0px 50% 100%")
+    middle = round(whole.shape[1] / 2)
+    assert whole[:, middle:].max() > 200
+    assert half[:, middle:].max() == 0
+    assert np.array_equal(half[:, :middle], whole[:, :middle])
+    for roi in ("1 2 3", "0% 0% 101% 5px", "9px 0px 5px 9px", "a b c d"):
+        response = client.post("/v1.0/removebg", files={"image_file": data}, data={"roi": roi})
+        assert response.status_code == 400 and "roi" in response.text
 
 
 def test_the_api_is_described(client: Any) -> None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from vmatte import __version__
-from vmatte.server import handlers, images, jobs, live
+from vmatte.server import handlers, images, jobs, live, removebg
 from vmatte.server.errors import Problem
 from vmatte.server.guard import COOKIE, Guard, same, session_of
 from vmatte.server.metrics import Counted
@@ -53,7 +53,7 @@ def create_app(options: ServeOptions) -> FastAPI:
     )
     app.state.service = service
     handlers.install(app)
-    for router in (images.router, jobs.router, live.router):
+    for router in (images.router, removebg.router, jobs.router, live.router):
         app.include_router(router)
     _small(app)
     app.mount("/", StaticFiles(directory=_STATIC, html=True), name="page")

@@ -3,16 +3,22 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
 
 import vmatte
+from vmatte.errors import OptionError
 from vmatte.images.cache import Cache
-from vmatte.images.cut import ImageOptions, infer, show
-from vmatte.images.picture import SUFFIXES, encode, read_picture
+from vmatte.images.cut import ImageOptions, Margin, infer, show
+from vmatte.images.picture import SUFFIXES, Picture, encode, read_picture
 from vmatte.matting import for_still
 from vmatte.server.forms import Upload
 from vmatte.server.media import check_picture
 from vmatte.server.models import Models
+
+Edge = tuple[float, bool]
+"""Where a region ends: pixels, or where True a share of the picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +26,8 @@ class Wanted:
     """What a client wants of a picture.
 
     only: 'composite', or 'alpha' for the matte itself. format: a suffix without its dot.
-    megapixels: the most that the result may have.
+    megapixels: the most that the result may have. crop: to the subject, with that margin. roi:
+    left, top, right, bottom of the region outside of which all is background.
     """
 
     model: str
@@ -28,6 +35,8 @@ class Wanted:
     format: str
     only: str = "composite"
     megapixels: float | None = None
+    crop: Margin | None = None
+    roi: tuple[Edge, ...] | None = None
 
 
 def cut_out(
@@ -61,8 +70,10 @@ def cut_out(
     picture = read_picture(upload.path.read_bytes(), name)
     model = models.get(wanted.model)
     rgb = picture.rgb(model.working_size(picture.frame.width, picture.frame.height))
+    if wanted.roi is not None:
+        picture = _within(picture, wanted.roi)
     ran()
-    options = ImageOptions(background=background)
+    options = ImageOptions(background=background, crop=wanted.crop)
     (shown,) = show(picture, rgb, infer(for_still(model), rgb), (wanted.only,), options)
     frame = shown.frame
     if wanted.megapixels is not None:
@@ -73,3 +84,21 @@ def cut_out(
     data = encode(frame, shown.tags, SUFFIXES[f".{wanted.format}"])
     cache.keep(key, data)
     return data
+
+
+def _within(picture: Picture, roi: tuple[Edge, ...]) -> Picture:
+    """Return ``picture``, transparent outside of ``roi``. Raises OptionError."""
+    size = (picture.frame.width, picture.frame.height)
+    left, top, right, bottom = (
+        min(round(value * length if share else value), length)
+        for (value, share), length in zip(roi, (*size, *size), strict=True)
+    )
+    if right <= left or bottom <= top:
+        raise OptionError(
+            f"roi is {left},{top} to {right},{bottom} of a picture of {size[0]}x{size[1]}; "
+            "expected x1 y1 x2 y2 with some pixels between"
+        )
+    alpha = np.zeros(size[::-1], np.float32)
+    inside = np.s_[top:bottom, left:right]
+    alpha[inside] = 1.0 if picture.alpha is None else picture.alpha[inside]
+    return replace(picture, alpha=alpha)

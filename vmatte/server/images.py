@@ -1,9 +1,6 @@
-"""POST /api/images, and the form of it that remove.bg's clients use."""
+"""POST /api/images: a picture in, the result in the answer."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -11,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
@@ -19,7 +16,7 @@ from vmatte.errors import OptionError, VmatteError
 from vmatte.server.cutout import Wanted, cut_out
 from vmatte.server.errors import Problem, problem_of
 from vmatte.server.fetch import fetched
-from vmatte.server.forms import FIELD_BYTES, Form, Upload, read_form
+from vmatte.server.forms import Form, Upload, read_form
 from vmatte.server.media import parse_behind
 from vmatte.server.service import Service, service_of
 from vmatte.server.shapes import form_of
@@ -35,9 +32,6 @@ FORMATS = {
 
 PATIENCE = 120.0
 """Seconds in which a picture has to come: it holds a place meanwhile."""
-
-_SIZES = {"preview": 0.25, "small": 0.25, "regular": 0.25, "medium": 1.5, "hd": 4.0}
-"""remove.bg's sizes, in megapixels; the others mean the picture's own."""
 
 
 class Once(FileResponse):
@@ -83,13 +77,13 @@ async def images(request: Request) -> Response:
                 seconds=min(PATIENCE, options.upload_seconds),
                 room=service.room,
             ) as form,
-            _one(service, form, "file", "url") as upload,
+            one_file(service, form, "file", "url") as upload,
         ):
             fields = form.fields
-            _expect(
+            expect_fields(
                 fields, ("url", "model", "background", "format", "output"), ("file",), form.files
             )
-            background, format = fields.get("background") or "transparent", _format_of(fields)
+            background, format = fields.get("background") or "transparent", format_of(fields)
             shown = fields.get("output") or "picture"
             only = {"picture": "composite", "alpha": "alpha"}.get(shown)
             if only is None:
@@ -106,17 +100,18 @@ async def images(request: Request) -> Response:
                 format=format,
                 only=only,
             )
-            return await _serve(service, upload, form.files.get("background_file"), wanted)
+            return await answer(service, upload, form.files.get("background_file"), wanted)
 
 
-def _format_of(fields: Mapping[str, str]) -> str:
+def format_of(fields: Mapping[str, str]) -> str:
+    """Return one of FORMATS. Raises OptionError."""
     format = (fields.get("format") or "png").lower().replace("jpeg", "jpg")
     if format not in FORMATS:
         raise OptionError(f"format is {format[:20]!r}; expected one of {', '.join(FORMATS)}")
     return format
 
 
-def _expect(
+def expect_fields(
     fields: Mapping[str, str],
     known: tuple[str, ...],
     as_files: tuple[str, ...] = (),
@@ -131,7 +126,7 @@ def _expect(
 
 
 @asynccontextmanager
-async def _one(service: Service, form: Form, file: str, url: str) -> AsyncIterator[Upload]:
+async def one_file(service: Service, form: Form, file: str, url: str) -> AsyncIterator[Upload]:
     """Give the one picture or video that a form names: a file of its own, or at an address."""
     named = [n for n in (file, url) if n in form.files or form.fields.get(n)]
     if len(named) != 1:
@@ -152,7 +147,7 @@ async def _one(service: Service, form: Form, file: str, url: str) -> AsyncIterat
         yield upload
 
 
-async def _serve(
+async def answer(
     service: Service, upload: Upload, behind: Upload | None, wanted: Wanted
 ) -> Response:
     """Matte one picture and return the answer."""
@@ -205,124 +200,3 @@ def _matte(
     target.write_bytes(data)
     with Image.open(target) as picture:
         return picture.size
-
-
-_IGNORED = {
-    "type": None,  # of the subject: our models find it themselves
-    "type_level": None,
-    "crop": "false",
-    "scale": "original",
-    "position": "original",
-    "add_shadow": "false",
-    "semitransparency": "true",
-    "roi": "0% 0% 100% 100%",
-}
-"""Fields of remove.bg's form that change nothing, as long as they have these values."""
-
-
-@router.post(
-    "/v1.0/removebg",
-    summary="The same, for clients of remove.bg",
-    response_class=Response,
-    openapi_extra=form_of(
-        image_file=("binary", "the picture"),
-        image_file_b64=("string", "instead: the picture in base64"),
-        image_url=("string", "instead: where the picture is"),
-        size=("string", "preview, small, regular (0.25 megapixels), medium (1.5), hd (4), full"),
-        format=("string", "auto (png, or jpg over a colour), png, jpg, webp"),
-        channels=("string", "rgba (default) or alpha"),
-        bg_color=("string", "a colour's name, or hexadecimal digits"),
-        bg_image_file=("binary", "a picture to put behind"),
-    ),
-    responses={200: {"content": {kind: {} for kind, _ in FORMATS.values()}}},
-)
-async def removebg(request: Request) -> Response:
-    """Take remove.bg's form, answer as it does. Errors come in its form, too."""
-    try:
-        response = await _removebg(request)
-    except (Problem, VmatteError) as e:
-        problem = problem_of(e)
-        # It knows of 400 where we tell more.
-        status = 400 if problem.status in (404, 409, 413, 415, 422) else problem.status
-        errors = [{"title": problem.detail, "code": problem.kind}]
-        headers = {} if problem.retry is None else {"Retry-After": str(problem.retry)}
-        return JSONResponse({"errors": errors}, status, headers)
-    if isinstance(response, Once):
-        response.headers["X-Credits-Charged"] = "0"
-        if "application/json" in request.headers.get("accept", ""):
-            try:
-                data = base64.b64encode(Path(response.path).read_bytes()).decode()
-            finally:
-                Path(response.path).unlink(missing_ok=True)
-            return JSONResponse({"data": {"result_b64": data}})
-    return response
-
-
-async def _removebg(request: Request) -> Response:
-    service = service_of(request)
-    options = service.options
-    files = {"image_file": options.image_bytes, "bg_image_file": options.image_bytes}
-    with service.pictures.place():
-        async with read_form(
-            request,
-            service.scratch,
-            files,
-            field_bytes=options.image_bytes * 4 // 3 + FIELD_BYTES,
-            seconds=min(PATIENCE, options.upload_seconds),
-            room=service.room,
-        ) as form:
-            _from_base64(service, form)
-            wanted = _removebg_wanted(service, form)
-            async with _one(service, form, "image_file", "image_url") as upload:
-                return await _serve(service, upload, form.files.get("bg_image_file"), wanted)
-
-
-def _from_base64(service: Service, form: Form) -> None:
-    text = form.fields.pop("image_file_b64", "")
-    if not text:
-        return
-    if "image_file" in form.files:
-        raise Problem(422, "input", "got both image_file and image_file_b64; expected one")
-    try:
-        data = base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
-    except binascii.Error as e:
-        raise Problem(422, "input", f"image_file_b64 is not base64: {e}") from e
-    digest = hashlib.sha256(data).hexdigest()
-    upload = Upload("", service.scratch / secrets.token_hex(16), len(data), digest)
-    form.files["image_file"] = upload
-    upload.path.write_bytes(data)
-
-
-def _removebg_wanted(service: Service, form: Form) -> Wanted:
-    fields = dict(form.fields)
-    for name, harmless in _IGNORED.items():
-        value = fields.pop(name, None)
-        if value and harmless is not None and value.lower() != harmless:
-            raise OptionError(f"{name}={value[:40]} is not offered here; leave it out")
-    _expect(
-        fields,
-        ("image_url", "size", "format", "channels", "bg_color"),
-        ("image_file", "bg_image_file"),
-    )
-    colour = fields.get("bg_color", "")
-    background = parse_behind(colour) if colour else "transparent"
-    opaque = background != "transparent" or "bg_image_file" in form.files
-    format = (fields.get("format") or "auto").lower()
-    only = {"rgba": "composite", "alpha": "alpha"}.get(fields.get("channels") or "rgba")
-    if only is None:
-        raise OptionError(f"channels is {fields['channels'][:20]!r}; expected rgba or alpha")
-    if format == "auto":
-        format = "jpg" if opaque else "png"
-    format = _format_of({"format": format})
-    if format == "jpg" and not opaque and only != "alpha":
-        background = "white"  # As remove.bg does: its documents say so.
-    size = (fields.get("size") or "preview").lower()
-    if size not in (*_SIZES, "full", "auto", "4k", "50mp"):
-        raise OptionError(f"size is {size[:20]!r}; expected one of {', '.join(_SIZES)}, full")
-    return Wanted(
-        model=service.models.name(None),
-        background=background,
-        format=format,
-        only=only,
-        megapixels=_SIZES.get(size),
-    )
