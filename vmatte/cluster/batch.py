@@ -17,7 +17,7 @@ _CHUNK = 16
 """Pictures that a worker gets at once: one takes it about as long as the asking."""
 
 _POLL = 1.0
-"""Seconds between two looks at a watched folder."""
+"""Seconds between two looks at a watched folder, or more, so that looking is not all it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +104,7 @@ class Batch:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-            if not self._watch:
-                self._clear()
+            self._clear()
 
     def _clear(self) -> None:
         """Remove what a killed run left unfinished; its finished parts stay."""
@@ -129,15 +128,16 @@ class Batch:
         done: dict[str, str] = {}
         before: dict[str, str] = {}
         while True:
-            now = {}
+            begin, now = time.monotonic(), {}
             for task in find(self._setup, self._files):
                 now[task.source] = task.key
                 if before.get(task.source) == task.key and done.get(task.source) != task.key:
                     done[task.source] = task.key
                     yield task
             before = now
+            pause = max(_POLL, 4 * (time.monotonic() - begin))
             yield None
-            time.sleep(_POLL)
+            time.sleep(pause)
 
     def _take(self, tasks: Iterator[Task | None]) -> bool:
         """Queue the next files that must be done; return whether there may be more."""

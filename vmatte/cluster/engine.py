@@ -2,6 +2,7 @@
 
 import math
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -76,6 +77,8 @@ class Engine:
                 # Ray keeps the log of every run for ever. /tmp: its sockets need a short name.
                 clear_dead(Path("/tmp"), _FOLDER)
                 self._folder = Path(f"/tmp/{_FOLDER}{os.getpid()}")
+            # Else it leaves one in the user's home.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             self._init(
                 num_cpus=max(here, math.ceil(workers * cpus)),
                 include_dashboard=False,
@@ -107,8 +110,16 @@ class Engine:
             # Ray takes them for its own.
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as e:
-            raise EngineError(f"Ray cannot start or be reached: {mask(str(e))}") from e
+        except (
+            *(ConnectionError, RuntimeError, ValueError, TimeoutError, ImportError),
+            self._ray.exceptions.RayError,
+        ) as e:
+            more = "" if "address" not in options else (
+                "; check the address, that it runs the same version of Ray, and, where it wants a "
+                "token, that RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE are set here"
+            )  # fmt: skip
+            text = mask(str(e)).partition("\n")[0].rstrip(".")
+            raise EngineError(f"Ray cannot start or be reached: {text}{more}") from e
 
     @property
     def idle(self) -> bool:
@@ -153,9 +164,8 @@ class Engine:
 
     def close(self) -> None:
         """End the workers, at once, and the cluster that was started here."""
-        for actor in [*self._idle, *(a for a, _ in self._busy.values())]:
-            self._ray.kill(actor)
         self._idle, self._busy = [], {}
+        # Workers end with their driver.
         self._ray.shutdown()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -11,8 +11,10 @@ from vmatte.errors import EngineError, InputError, InputNotFoundError, WriteErro
 PRIVATE = ".vmatte"
 """The folder, in an output's, of records and of work that is not finished."""
 
-_MARKS = ("size", "ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "md5Hash",
-          "created")  # fmt: skip
+_MARKS = (
+    *("size", "ETag", "etag", "LastModified", "Last-Modified", "last_modified", "mtime", "updated"),
+    *("md5Hash", "created"),
+)
 """What file systems tell of a file that changes when the file does."""
 
 
@@ -27,6 +29,9 @@ class Place:
         self.root = root
         self.name = mask(root)
         self._connect()
+        if self.local is not None:
+            # A worker has a working folder of its own.
+            self.root = str(self.local)
 
     def _connect(self) -> None:
         try:
@@ -62,7 +67,8 @@ class Place:
     def is_file(self) -> bool:
         """Tell whether this is no folder at all, but one file. Raises InputNotFoundError."""
         with _told(self.name, InputError):
-            if self._fs.isfile(self._base):
+            # A web server has a page for a folder, too.
+            if not self.root.endswith("/") and self._fs.isfile(self._base):
                 return True
             if not self._fs.exists(self._base):
                 raise InputNotFoundError(f"{self.name}: no such file or folder; check the name")
@@ -80,7 +86,8 @@ class Place:
         for path, info in found.items():
             name = str(path)[len(self._base) :].strip("/")
             if not any(part.startswith(".") for part in PurePosixPath(name).parts):
-                yield name, _mark(info)
+                # A web server's list has names only.
+                yield name, _mark(info) or self.mark(name)
 
     def mark(self, file: str) -> str:
         """Return what changes when the file does. Raises InputError."""

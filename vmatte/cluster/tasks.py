@@ -112,7 +112,7 @@ def prepare(
     if len(set(roots)) < len(roots) or place.root.rstrip("/") in roots:
         raise OptionError("inputs and each of the outputs need folders of their own")
     compositor_of("composite", job.background, job.fit)
-    key = options_key(job, record.sha256)
+    key, job = options_key(job, record.sha256), _absolute(job)
     setup = Setup(source=place, targets=tuple(targets), job=job, key=key, overwrite=overwrite)
     return setup, files
 
@@ -136,6 +136,15 @@ def options_key(job: JobOptions, model: str) -> str:
 
 
 _FILES = ("scribbles", "trimap", "plate")
+
+
+def _absolute(job: JobOptions) -> JobOptions:
+    """Return ``job``, whose files are found from any folder."""
+    background = Path(job.background)
+    if background.is_file():
+        job = replace(job, background=str(background.absolute()))
+    paths = {n: p.absolute() for n in _FILES if (p := getattr(job.steer, n)) is not None}
+    return replace(job, steer=replace(job.steer, **paths))
 
 
 def find(setup: Setup, files: Sequence[str] | None = None) -> Iterator[Task]:
