@@ -4,7 +4,8 @@ A video that is divided over workers (vmatte batch --split) is matted in parts, 
 frames before it. Here a second run begins with an empty memory in the middle of a clip, and its
 alpha is compared with that of the run from the beginning, frame by frame: after N frames it is what
 a part would have that was warmed up on N. Alpha at the working size, 0..1; the seam is to be within
-1e-3 (mean absolute difference of a frame). Exits with 1 where models/registry.toml asks for too few.
+1e-3 (mean absolute difference of a frame). Exits with 1 where the registry asks for
+fewer.
 
     python -m benchmarks.warmup                                       # the default model, 3 minutes
     python -m benchmarks.warmup --models vmatte,rvm_shared --runtime onnxruntime

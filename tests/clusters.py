@@ -52,6 +52,8 @@ def ray_head(environment: Mapping[str, str]) -> Iterator[tuple[str, int, dict[st
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     join = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    # On a machine with other work its half minute is short.
+    own = {"RAY_raylet_start_wait_time_s": str(PATIENCE), "RAY_worker_niceness": "0"}
     log = folder / "log"
     try:
         with (
@@ -61,7 +63,7 @@ def ray_head(environment: Mapping[str, str]) -> Iterator[tuple[str, int, dict[st
                 *("--port=0", "--node-ip-address=127.0.0.1", "--num-cpus=2"),
                 *("--include-dashboard=false", "--disable-usage-stats"),
                 *("--object-store-memory=100000000", f"--temp-dir={folder}"),
-                env={**environment, **join, "RAY_worker_niceness": "0"},
+                env={**environment, **join, **own},
                 cwd=folder,
                 stdout=out,
                 stderr=subprocess.STDOUT,

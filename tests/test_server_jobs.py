@@ -110,7 +110,6 @@ def test_ranges(client: Any, clip: Path) -> None:
     ("fields", "status", "word"),
     [
         ({"background": "transparent", "outputs": "mp4"}, 422, "webm"),
-        ({"outputs": "prores"}, 422, "transparent"),
         ({"outputs": "exe"}, 422, "mp4"),
         ({"model": "nobody"}, 404, "nobody"),
         ({"background": "../../etc/passwd"}, 422, "background"),

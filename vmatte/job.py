@@ -54,7 +54,7 @@ class JobOptions:
 
 def matte(
     source: str | FrameSource,
-    outputs: Sequence[str],
+    outputs: Sequence[str | tuple[str, Encoding]],
     options: JobOptions | None = None,
     *,
     matter: Matter[Any] | None = None,
@@ -66,7 +66,7 @@ def matte(
 
     source: a name for open_source, or an open source, which has its own start, end, rate and
     salvage. outputs: names such as ``out.mp4``, ``alpha=matte.mov``, ``foreground=subject.mp4``,
-    ``frames/%06d.png``, ``-`` or ``null:``.
+    ``frames/%06d.png``, ``-`` or ``null:``; as (name, encoding) one has an encoding of its own.
     matter: a loaded model, which stays open, in place of the one that the options name.
     progress: after each frame. fetching: while a model is fetched. started: is given the pipeline,
     whose ``stop`` ends it early. Raises VmatteError; nothing half-written stays.
@@ -74,7 +74,9 @@ def matte(
     options = options or JobOptions()
     if not outputs:
         raise OptionError("no output is named; give at least one, such as -o out.mp4")
-    check_names(source if isinstance(source, str) else None, outputs, options.background)
+    named = [(o, options.encoding) if isinstance(o, str) else o for o in outputs]
+    names = [name for name, _ in named]
+    check_names(source if isinstance(source, str) else None, names, options.background)
     if isinstance(source, str):
         source = open_source(
             source, start=options.start, end=options.end, rate=options.rate, salvage=options.salvage
@@ -98,9 +100,9 @@ def matte(
     pipeline: Pipeline | None = None
     try:
         # Outputs first: a name that cannot be written is told before a model is fetched.
-        for name in outputs:
+        for name, encoding in named:
             # Remembered before it is opened: an interrupt may come between any two steps.
-            opened.append(_output(name, options, still=source.info.still))
+            opened.append(_output(name, encoding, options, still=source.info.still))
             opened[-1].open(source.info)
         info = source.info
         if matter is None:
@@ -169,11 +171,11 @@ def compositor_of(
     return Subject(transparent=True) if behind is None else Composite(behind)
 
 
-def _output(name: str, options: JobOptions, *, still: bool) -> Output:
+def _output(name: str, encoding: Encoding, options: JobOptions, *, still: bool) -> Output:
     kind, target = split_name(name)
     compositor = compositor_of(kind, options.background, options.fit)
     sink = open_sink(
-        target, options.encoding, overwrite=options.overwrite, still=still, sound=options.sound
+        target, encoding, overwrite=options.overwrite, still=still, sound=options.sound
     )
     return Output(compositor, sink)
 

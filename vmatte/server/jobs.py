@@ -47,8 +47,7 @@ _KEEP_ALIVE = 15.0
         background_file=("binary", "a picture to put behind"),
         outputs=(
             "string",
-            "separated by commas: mp4, webm, prores (transparent only), alpha; default: mp4, or "
-            "webm where transparent",
+            "separated by commas: mp4, webm, prores, alpha; default: mp4, or webm where transparent",
         ),
     ),
 )
@@ -136,8 +135,6 @@ def _outputs(text: str, transparent: bool) -> list[str]:
             raise OptionError(f"outputs has {kind[:20]!r}; expected some of {', '.join(OUTPUTS)}")
     if transparent and "mp4" in kinds:
         raise OptionError("mp4 has no transparency; ask for webm or prores, or a background")
-    if not transparent and "prores" in kinds:
-        raise OptionError("prores is for background=transparent; ask for mp4 or webm")
     return kinds
 
 

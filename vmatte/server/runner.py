@@ -1,15 +1,11 @@
-"""Runs the jobs, each in a process of its own: a decoder that crashes takes nothing else along."""
+"""Runs the jobs, a few at a time, in processes that each hold a loaded model."""
 
 import asyncio
-import json
 import logging
-import os
 import shutil
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +13,16 @@ from typing import Any
 from vmatte.server.errors import Problem
 from vmatte.server.metrics import Metrics
 from vmatte.server.options import ServeOptions
+from vmatte.server.process import Process
 from vmatte.server.store import ENDED, Job, State, Store
 
 log = logging.getLogger("vmatte.server")
 
 _SWEEP = 30.0
 """Seconds between two looks for jobs that have been kept long enough."""
+
+_IDLE = 300.0
+"""Seconds after which a process without work is ended, and its memory free."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
+        self._idle: list[Process] = []
         self.progress: dict[str, Progress] = {}
 
     def wake(self) -> None:
@@ -70,6 +71,8 @@ class Runner:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(sweeper, *self._tasks.values(), return_exceptions=True)
+            for process in self._idle:
+                await process.end()
 
     def _start(self, job: Job) -> None:
         job.state = "running"
@@ -155,58 +158,61 @@ class Runner:
             "name": job.name or "the video",
             "folder": str(folder),
             "part": str(part),
+            "log": str(folder / "log"),
             "video_pixels": self._options.video_pixels,
             "image_pixels": self._options.image_pixels,
             "duration": self._options.duration,
         }
-        with (folder / "log").open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "vmatte.server.worker"),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=errors,
-                # The terminal's Ctrl-C is ours; we end the worker.
-                start_new_session=os.name == "posix",
-            )
+        process, done = await self._process(), None
         try:
-            assert process.stdin is not None
-            # Left open: its end tells the worker that we are gone.
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            with suppress(ConnectionError):
-                await process.stdin.drain()
-            return await self._follow(job, process, folder / "log")
+            async with aclosing(process.events(order)) as events:
+                async for event in events:
+                    if "done" in event:
+                        done = event["done"]
+                        break
+                    self._heed(job, event)
+            if done is None:
+                raise self._crashed(job, await process.end(), folder / "log")
+            return dict(done)
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            # Else its pipes stay open until the garbage is collected.
-            process._transport.close()  # type: ignore[attr-defined]
+            if done is None:
+                # Whatever it stumbled over may have left a mark on it.
+                await process.end()
+            else:
+                process.idle_since = time.monotonic()
+                self._idle.append(process)
 
-    async def _follow(self, job: Job, process: Process, log_file: Path) -> dict[str, Any]:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if "done" in event:
-                done: dict[str, Any] = event["done"]
-                return done
-            if "error" in event:
-                error = event["error"]
-                raise Problem(error["status"], error["kind"], error["detail"])
-            progress = Progress(**event)
-            last = self.progress.get(job.id, Progress()).frames
-            self._metrics.frames.labels("video").inc(max(0, progress.frames - last))
-            self.progress[job.id] = progress
-            if self._used() > self._options.quota:
-                raise Problem(
-                    507,
-                    "quota",
-                    f"the service's folder holds {self._options.quota} bytes, "
-                    "the most it may; delete finished jobs, and start this one again",
-                )
-        code = await process.wait()
-        words = log_file.read_bytes()[-4000:].decode("utf-8", "replace").strip()
-        log.warning("job %s: its process ended with %s: %s", job.id, code, words)
-        raise Problem(
+    async def _process(self) -> Process:
+        """Return a process without work, one that has a model where there is one."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.alive:
+                return process
+            await process.end()
+        return await Process.start()
+
+    def _heed(self, job: Job, event: dict[str, Any]) -> None:
+        """Note progress. Raises Problem where the job failed, or the disk is full."""
+        if "error" in event:
+            error = event["error"]
+            raise Problem(error["status"], error["kind"], error["detail"])
+        progress = Progress(**event)
+        last = self.progress.get(job.id, Progress()).frames
+        self._metrics.frames.labels("video").inc(max(0, progress.frames - last))
+        self.progress[job.id] = progress
+        if self._used() > self._options.quota:
+            raise Problem(
+                507,
+                "quota",
+                f"the service's folder holds {self._options.quota} bytes, "
+                "the most it may; delete finished jobs, and start this one again",
+            )
+
+    def _crashed(self, job: Job, code: int, log_file: Path) -> Problem:
+        words = log_file.read_bytes()[-4000:] if log_file.exists() else b""
+        text = words.decode("utf-8", "replace").strip()
+        log.warning("job %s: its process ended with %s: %s", job.id, code, text)
+        return Problem(
             500,
             "crashed",
             f"the process that read this video ended suddenly ({code}); the file may be damaged, "
@@ -214,8 +220,12 @@ class Runner:
         )
 
     async def _sweep(self) -> None:
-        """Remove what has been kept long enough."""
+        """Remove what has been kept long enough, and end processes that nobody needs."""
         while True:
+            for process in self._idle[:]:
+                if time.monotonic() - process.idle_since > _IDLE:
+                    self._idle.remove(process)
+                    await process.end()
             for job in self._store.ended_before(time.time() - self._options.keep):
                 self._store.remove(job.id)
             await asyncio.sleep(min(_SWEEP, self._options.keep))

@@ -1,25 +1,28 @@
-"""The process that runs one job: reads an order, writes progress, one JSON object a line.
+"""The process that runs jobs: reads an order, writes progress, one JSON object a line.
 
-It ends at once when its standard input does: then the service is gone, and will start the job
-again.
+The model of the last job stays loaded for the next. It ends at once when its standard input does:
+then the service is gone, and will start the job again.
 """
 
 import json
 import os
+import queue
 import sys
 import threading
 import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from vmatte.errors import VmatteError
 from vmatte.frames import StreamInfo
 from vmatte.job import JobOptions, matte
+from vmatte.matting import Matter, load_matter
 from vmatte.server.errors import Problem, problem_of
 from vmatte.server.media import check_picture, check_video
 from vmatte.server.options import ServeOptions
+from vmatte.sinks import Encoding
 
 OUTPUTS = {
     "mp4": ("result.mp4", "video/mp4"),
@@ -60,16 +63,48 @@ class _Reporter:
         self.say(frames=count, total=info.frames, fps=round(fps, 2), left=left and round(left, 1))
 
 
+class _Shelf:
+    """The model of the last job."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._matter: Matter[Any] | None = None
+
+    def get(self, name: str) -> Matter[Any]:
+        if self._matter is None or name != self._name:
+            if self._matter is not None:
+                self._matter.close()
+                self._matter = None
+            self._matter, self._name = load_matter(name), name
+        return self._matter
+
+
 def main() -> None:
-    """Run the order on standard input."""
+    """Run the orders on standard input, one after another."""
     # Libraries may print: what the service reads is a pipe of its own.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    order = json.loads(sys.stdin.buffer.readline() or b"{}")
-    if not order:
-        return
-    threading.Thread(target=_watch, daemon=True).start()
+    orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
     _be_humble()
+    shelf = _Shelf()
+    while True:
+        order = orders.get()
+        with Path(order["log"]).open("wb") as log:
+            _print_to(log)
+            _job(order, out, shelf)
+        with Path(os.devnull).open("wb") as nothing:
+            _print_to(nothing)
+
+
+def _print_to(file: BinaryIO) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+
+
+def _job(order: dict[str, Any], out: TextIO, shelf: _Shelf) -> None:
     reporter = _Reporter(out, order["duration"])
     source, behind = Path(order["folder"]) / "input", Path(order["folder"]) / "behind"
     hidden = {
@@ -78,7 +113,7 @@ def main() -> None:
         order["part"] + os.sep: "",
     }
     try:
-        reporter.say(done=_run(order, source, behind, reporter))
+        reporter.say(done=_run(order, source, behind, reporter, shelf))
     except (VmatteError, Problem) as e:
         problem = problem_of(e, hidden)
         error = {"status": problem.status, "kind": problem.kind, "detail": problem.detail}
@@ -88,7 +123,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(order: dict[str, Any], source: Path, behind: Path, reporter: _Reporter) -> dict[str, Any]:
+def _run(
+    order: dict[str, Any], source: Path, behind: Path, reporter: _Reporter, shelf: _Shelf
+) -> dict[str, Any]:
     limits = ServeOptions(video_pixels=order["video_pixels"], duration=order["duration"])
     check_video(source, order["name"], limits)
     background = order["background"]
@@ -97,9 +134,14 @@ def _run(order: dict[str, Any], source: Path, behind: Path, reporter: _Reporter)
         background = str(behind)
     part = Path(order["part"])
     files = {kind: part / OUTPUTS[kind][0] for kind in order["outputs"]}
-    names = [f"alpha={f}" if kind == "alpha" else str(f) for kind, f in files.items()]
+    prores = Encoding(codec="prores")
+    outputs = [
+        f"alpha={f}" if kind == "alpha" else (str(f), prores) if kind == "prores" else str(f)
+        for kind, f in files.items()
+    ]
     options = JobOptions(model=order["model"], background=background)
-    stats = matte(str(source), names, options, progress=reporter.frame)
+    matter = shelf.get(order["model"])
+    stats = matte(str(source), outputs, options, matter=matter, progress=reporter.frame)
     return {
         "results": [
             {"kind": kind, "file": f.name, "type": OUTPUTS[kind][1], "bytes": f.stat().st_size}
@@ -119,9 +161,9 @@ def _run(order: dict[str, Any], source: Path, behind: Path, reporter: _Reporter)
     }
 
 
-def _watch() -> None:
-    while sys.stdin.buffer.read(1):
-        pass
+def _listen(orders: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    for line in sys.stdin.buffer:
+        orders.put(json.loads(line))
     os._exit(1)
 
 
