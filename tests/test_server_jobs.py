@@ -21,11 +21,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("serve")
-    with running(folder, *SMALL) as server, server.client() as client:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("serve"), *SMALL) as server:
+        yield server
+        expect_no_litter(server.folder)
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Any]:
+    with server.client() as client:
         yield client
-        expect_no_litter(folder)
 
 
 def post(client: Any, path: Path, **fields: str) -> Any:
@@ -73,6 +78,45 @@ def test_transparent_results(client: Any, clip: Path, tmp_path: Path) -> None:
         assert stream["codec_name"] == codec
         decoder = {"vp9": "libvpx-vp9"}.get(codec)
         assert decode(path, decoder)[0].format.name.startswith("yuva")
+
+
+def test_prores_over_a_background(client: Any, clip: Path, tmp_path: Path) -> None:
+    id = post(client, clip, background="#102030", outputs="mp4,prores").json()["id"]
+    results = wait_for(client, id, "done")["results"]
+    seen = {}
+    for result in results:
+        path = tmp_path / result["kind"]
+        path.write_bytes(client.get(result["url"]).content)
+        stream = ffprobe(path)["streams"][0]
+        seen[result["kind"]] = (stream["codec_name"], stream["pix_fmt"][:7])
+    assert seen == {"mp4": ("h264", "yuv420p"), "prores": ("prores", "yuv444p")}
+
+
+def test_jobs_share_a_process_and_its_model(client: Any, clip: Path, server: Server) -> None:
+    assert server.process is not None
+    tasks = Path(f"/proc/{server.process.pid}/task")
+
+    def workers() -> set[int]:
+        found = [p for t in tasks.iterdir() for p in (t / "children").read_text().split()]
+        return {int(p) for p in found if b"worker" in Path(f"/proc/{p}/cmdline").read_bytes()}
+
+    def run(data: bytes, colour: str) -> dict[str, Any]:
+        files = {"file": ("a.mp4", data)}
+        id = client.post("/api/jobs", files=files, data={"background": colour}).json()["id"]
+        return dict(wait_for(client, id, "done", "failed"))
+
+    data = clip.read_bytes()
+    first = run(data, "red")
+    (one,) = workers()
+    assert run(data, "blue")["stats"]["model"] == first["stats"]["model"]
+    assert workers() == {one}
+    left = [str(f.readlink()) for f in Path(f"/proc/{one}/fd").iterdir()]
+    assert not [f for f in left if "/jobs/" in f], left
+    at = data.index(b"mdat") + 4
+    job = run(data[:at] + bytes(3000) + data[at + 3000 :], "red")
+    assert job["state"] == "failed", job
+    assert run(data, "black")["state"] == "done"
+    assert one not in workers()
 
 
 def test_progress_comes_as_events(client: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from vmatte.cli.values import Bitrate, BoxType, Key, Levels, Rate, Seconds, Size
+from vmatte.cli.values import Bitrate, BoxType, Key, Levels, Rate, Size
 from vmatte.composite import Fit
 from vmatte.errors import OptionError
 from vmatte.job import JobOptions
@@ -311,36 +311,3 @@ def capture(given: dict[str, Any]) -> LiveInput:
     """Take what ``capture_options`` added out of a command's arguments."""
     names = ("size", "rate", "pixel_format", "backend", "transport", "timeout")
     return LiveInput(**{n: given.pop(n) for n in names})
-
-
-media_options = group(
-    click.option("--start", type=Seconds(), help="Begin here (seconds, or [h:]m:s)."),
-    click.option("--end", type=Seconds(), help="End here."),
-    click.option("--salvage", is_flag=True, help="Use what is left of damaged files."),
-    click.option(
-        "--sound/--no-sound",
-        default=_JOB.sound,
-        show_default=True,
-        help="Copy sound, subtitles, chapters and metadata.",
-    ),
-)
-"""What is taken of each recorded video."""
-
-job_group = group(
-    *(look_options, steer_options, engine_options, delay_one, media_options, encoding_options)
-)
-"""All that is said of a recorded video; ``job_options`` takes what it gives."""
-
-
-def job_options(given: dict[str, Any]) -> JobOptions:
-    """Take what ``job_group`` added, and other fields of JobOptions, out of the arguments."""
-    matter, refine = matter_options(given), refine_options(given)
-    steer, codec = steering(given), encoding(given)
-    names = [f.name for f in fields(JobOptions) if f.name in given]
-    return JobOptions(
-        matter=matter,
-        refine=refine,
-        steer=steer,
-        encoding=codec,
-        **{n: given.pop(n) for n in names},
-    )

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from vmatte.cli.options import job_group, job_options
 from vmatte.cli.preset import PresetCommand
+from vmatte.cli.recorded import job_group, job_options
 from vmatte.cli.report import Reporter, interruptible
 from vmatte.cli.values import Rate
 from vmatte.errors import VmatteError

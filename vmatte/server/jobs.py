@@ -47,7 +47,7 @@ _KEEP_ALIVE = 15.0
         background_file=("binary", "a picture to put behind"),
         outputs=(
             "string",
-            "separated by commas: mp4, webm, prores, alpha; default: mp4, or webm where transparent",
+            "separated by commas: mp4 (default), webm (default where transparent), prores, alpha",
         ),
     ),
 )

@@ -164,9 +164,10 @@ function drawList() {
 function itemNode(item) {
   const node = document.createElement("li");
   node.innerHTML = '<button class="item"><span class="words"><b></b><span></span></span></button><button class="remove">×</button>';
-  const thumb = document.createElement(item.kind === "img" || !item.before ? "img" : "video");
+  // A video of an earlier visit is not here any more.
+  const thumb = document.createElement(!item.before ? "span" : item.kind === "img" ? "img" : "video");
   thumb.className = "thumb";
-  if (item.before) thumb.src = item.before;
+  if (item.before) thumb.src = item.before; else thumb.textContent = "▶";
   if (thumb.tagName === "VIDEO") { thumb.muted = true; thumb.preload = "metadata"; } else thumb.alt = "";
   node.querySelector(".item").prepend(thumb);
   node.querySelector("b").textContent = node.querySelector("b").title = item.name;
