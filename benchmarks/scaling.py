@@ -2,8 +2,10 @@
 
 One worker kept to one core, one worker on all cores, two workers: the same clips, in turn, several
 rounds; workers are started before the clock is. Then the units that benchmarks/simulation.py
-computes with: what the coordinator spends on a file, what a join spends on a frame. Needs a quiet
-machine with two cores or more.
+computes with: what the coordinator spends on a file and on a piece of work, what a warm-up and a
+join spend on a frame. Needs a quiet machine with two cores or more, and five minutes of it.
+
+    python -m benchmarks.scaling && python -m benchmarks.simulation
 """
 
 import argparse
@@ -16,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
+from benchmarks.warmup import alphas, pictures
 from vmatte.cluster.batch import Batch
 from vmatte.cluster.engine import Engine, EngineOptions
 from vmatte.cluster.tasks import Setup, find, is_done, prepare
 from vmatte.cluster.worker import Worker
 from vmatte.job import JobOptions
+from vmatte.matting import MatterOptions, load_matter
+from vmatte.runtimes import RuntimeOptions
 from vmatte.sinks import Encoding
 
 GOAL = 1.6
@@ -29,11 +34,12 @@ GOAL = 1.6
 class Warm(Batch):
     """A batch whose workers have loaded their models before it begins."""
 
-    def begin(self) -> None:
+    def begin(self) -> Engine:
         """Start the workers, and wait until each is idle."""
         self._engine = engine = Engine(self._setup, self._options)
         while engine.busy:
             assert not list(engine.wait(1.0))
+        return engine
 
 
 def throughput(setup: Setup, workers: int, cores: set[int]) -> float:
@@ -75,11 +81,41 @@ def costs(setup: Setup, clip: Path) -> dict[str, float]:
     return {"look": look, "divide_per_frame": divide / frames, "join_per_frame": join / frames}
 
 
+def asking(setup: Setup, times: int = 50) -> float:
+    """Return seconds from handing a worker something to do that takes no time, to its answer."""
+    batch = Warm(setup, EngineOptions(workers=1))
+    engine = batch.begin()
+    try:
+        begin = time.perf_counter()
+        for _ in range(times):
+            engine.submit("load", (), "asked")
+            assert list(engine.wait(60.0))
+        return (time.perf_counter() - begin) / times
+    finally:
+        engine.close()
+
+
+def warming(clip: Path, core: int) -> float:
+    """Return seconds of a frame that is decoded and inferred only, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        matter = load_matter(None, MatterOptions(runtime=RuntimeOptions(threads=1)))
+        begin = time.perf_counter()
+        seen = pictures(clip, matter, 100)
+        count = sum(1 for _ in alphas(matter, seen))
+        seconds = time.perf_counter() - begin
+        matter.close()
+        return seconds / count
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def main() -> None:
     """Measure, print and write results/scaling.json."""
     parser: argparse.ArgumentParser = common.arguments(__doc__)
     parser.add_argument("--clip", default="clips/fb_woman_dance_white.mp4")
-    parser.add_argument("--files", type=int, default=8)
+    parser.add_argument("--files", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -102,13 +138,14 @@ def main() -> None:
                 found[name].append(throughput(setup, workers, on))
                 print(name, round(found[name][-1], 2), "fps", flush=True)
         unit: dict[str, Any] = costs(setup, clip)
+        unit["ask"], unit["warm"] = asking(setup), warming(clip, cores[0])
     single = found["1 worker, 1 core"]
     ratios = [b / a for a, b in zip(single, found["2 workers, 2 cores"], strict=True)]
     unit["frame"] = 1 / statistics.median(single)
     rows = [[n, statistics.median(v), min(v), max(v)] for n, v in found.items()]
     common.table(["frames per second", "middle", "least", "greatest"], rows)
     print(f"2 workers / 1 single-threaded: {statistics.median(ratios):.2f}, goal {GOAL}")
-    print({k: f"{v * 1e3:.3f} ms" for k, v in unit.items()})
+    print("of one core:", {k: f"{v * 1e3:.3f} ms" for k, v in unit.items()})
     common.write("scaling", {"fps": found, "ratios": ratios, "goal": GOAL, "seconds": unit})
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from benchmarks import common
+from vmatte.matting import MatterOptions, warmup_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--disk", type=float, default=Costs().disk, help="bytes a second")
     given = parser.parse_args()
-    costs = Costs(disk=given.disk)
+    costs = Costs(disk=given.disk, warmup=warmup_of(None, MatterOptions()))
     path = common.RESULTS / "scaling.json"
     measured = json.loads(path.read_text())["seconds"] if path.exists() else {}
     known = {f.name for f in fields(Costs)}

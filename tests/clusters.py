@@ -60,8 +60,8 @@ def ray_head(environment: Mapping[str, str]) -> Iterator[tuple[str, int, dict[st
             log.open("wb") as out,
             program(
                 *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-                *("--port=0", "--node-ip-address=127.0.0.1", "--num-cpus=2"),
-                *("--include-dashboard=false", "--disable-usage-stats"),
+                *("--port=0", "--num-cpus=2", "--include-dashboard=false"),
+                "--disable-usage-stats",
                 *("--object-store-memory=100000000", f"--temp-dir={folder}"),
                 env={**environment, **join, **own},
                 cwd=folder,

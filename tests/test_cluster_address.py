@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Bucket, need, ray_head, s3_store, web_server, workers_below
+from clusters import Bucket, free_port, need, ray_head, s3_store, web_server, workers_below
 from media import Sound, make_video, packets_of, times_of
-from user import TINY, User
+from user import TINY, User, user
+
+__all__ = ["user"]
 
 PATIENCE = 240
 QUICK = (*TINY, "--encoder-preset", "ultrafast")
@@ -179,13 +181,13 @@ def test_watching_a_folder(cluster: Cluster) -> None:
     assert cluster.ended()
 
 
-def test_a_cluster_that_is_not_there(cluster: Cluster) -> None:
-    environment = dict(cluster.user.environment)
-    cluster.user.environment["RAY_gcs_rpc_server_connect_timeout_s"] = "1"
-    try:
-        words = ("batch", "clip.mp4", "-o", "out", "--address", "127.0.0.1:1", *TINY)
-        code, _, err = cluster.user.run(*words)
-    finally:
-        cluster.user.environment = environment
-    assert code == 1 and "EngineError" in err and "check the address" in err, err
-    assert not (cluster.user.here / "out" / "clip.mp4").exists()
+def test_a_cluster_that_is_not_there(user: User) -> None:
+    need("ray")
+    for address, words in (
+        (f"127.0.0.1:{free_port()}", "nobody answers"),
+        (f"ray://127.0.0.1:{free_port()}", "nobody answers"),
+        ("head", "expected HOST:PORT"),
+    ):
+        code, _, err = user.run("batch", "clip.mp4", "-o", "out", "--address", address, *TINY)
+        assert code == 1 and "EngineError" in err and words in err, err
+    assert not (user.here / "out" / "clip.mp4").exists()

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _STORE = 100 << 20
 _CLUSTER_CPUS = 2.0
 
 _FOLDER = "vmatte-ray-"
+
+_PATIENCE = 10.0
+"""Seconds for a cluster to answer at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,7 @@ class Engine:
                 _temp_dir=self._folder and str(self._folder),
             )
         else:
+            _expect_somebody(options.address)
             self._init(address=options.address)
             cpus = cpus or _CLUSTER_CPUS
             there = ray.cluster_resources().get("CPU", 0)
@@ -180,6 +185,24 @@ def _same(text: str) -> VmatteError:
     return (
         kind(rest) if isinstance(kind, type) else InferenceError(f"a worker cannot start: {text}")
     )
+
+
+def _expect_somebody(address: str) -> None:
+    """Raise EngineError where nobody listens at ``address``: Ray itself tries for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise EngineError(
+            f"the address is {mask(address)!r}; expected HOST:PORT, ray://HOST:PORT or auto"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as e:
+        raise EngineError(
+            f"nobody answers at {mask(address)} ({e}); check the address of the cluster, which "
+            "'ray start --head' prints"
+        ) from e
 
 
 def _cores() -> int:
