@@ -257,7 +257,7 @@ def test_a_worker_that_dies_takes_nothing_along(
     fake.write_text("#!/bin/sh\nread order\necho 'Segmentation fault' >&2\nkill -11 $$\n")
     fake.chmod(0o755)
     with client_of(tmp_path / "serve") as client:
-        monkeypatch.setattr("vmatte.server.runner.sys.executable", str(fake))
+        monkeypatch.setattr("vmatte.server.process.sys.executable", str(fake))
         job = wait_for(client, post(client, clip).json()["id"], "failed")
         assert job["error"]["type"] == "urn:vmatte:crashed"
         monkeypatch.undo()
