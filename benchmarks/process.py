@@ -1,6 +1,7 @@
 """What a process holds, over time: memory, threads, open files."""
 
 import ctypes
+import itertools
 import math
 import os
 import sys
@@ -21,6 +22,8 @@ class Slope(NamedTuple):
 
     mb_per_hour: float
     error: float
+    median: float
+    """Of the slopes between any two (Theil and Sen): outliers hardly move it."""
     least_mb: list[float]
 
 
@@ -69,7 +72,9 @@ class Watch:
     def _fitted(self, parts: list[Any], column: int) -> Slope:
         points = np.array([p[p[:, column].argmin()] for p in parts])
         (gain, _), spread = np.polyfit(points[:, 0] / 3600, points[:, column], 1, cov=True)
-        return Slope(float(gain), float(spread[0, 0] ** 0.5), points[:, column].tolist())
+        pairs = itertools.combinations(points[:, [0, column]], 2)
+        median = float(np.median([3600 * (b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs]))
+        return Slope(float(gain), float(spread[0, 0] ** 0.5), median, points[:, column].tolist())
 
 
 def resident() -> float:

@@ -210,6 +210,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
         "camera": {"opened": Device.opened, "longest_gap_s": Device.longest},
         "mb_per_hour": held.mb_per_hour,
         "mb_per_hour_error": held.error,
+        "mb_per_hour_median": held.median,
         "in_use_mb_per_hour": given.mb_per_hour,
         "in_use_mb_per_hour_error": given.error,
         "peak_mb": (stats.peak_memory or 0) / 1e6,
@@ -221,6 +222,7 @@ def soak(clip: Clip, model: str | None, minutes: float, fail_every: float) -> di
             k: getattr(stats, k)
             for k in ("captured", "composed", "stalls", "losses", "reconnects", "errors")
         },
+        "in_use_mb_per_hour_median": given.median,
         "memory_mb": held.least_mb,
         "in_use_mb": given.least_mb,
         "python_blocks": blocks,

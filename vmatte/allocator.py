@@ -25,16 +25,3 @@ def keep_pictures_apart(smallest: int) -> None:
         mallopt(_MMAP, min(smallest, _LARGEST))
         # Setting the one also ends the other's growth; small blocks are not to be given back.
         mallopt(_TRIM, 2 * _LARGEST)
-
-
-def give_back() -> None:
-    """Give pages that hold nothing back to the system; on glibc only, else nothing.
-
-    What threads use for a moment lies now here, now there, and ever more pages have been used once.
-    Takes some milliseconds.
-    """
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
