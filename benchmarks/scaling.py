@@ -2,8 +2,8 @@
 
 One worker kept to one core, one worker on all cores, two workers: the same clips, in turn, several
 rounds; workers are started before the clock is. Then the units that benchmarks/simulation.py
-computes with: what the coordinator spends on a file and on a piece of work, what a warm-up and a
-join spend on a frame. Needs a quiet machine with two cores or more, and five minutes of it.
+computes with: what the coordinator spends on a file and on a piece of work, what a frame of a
+warm-up costs. Needs a quiet machine with two cores or more, and five minutes of it.
 
     python -m benchmarks.scaling && python -m benchmarks.simulation
 """
@@ -60,7 +60,7 @@ def throughput(setup: Setup, workers: int, cores: set[int]) -> float:
 
 
 def costs(setup: Setup, clip: Path) -> dict[str, float]:
-    """Return seconds: of looking whether a file is done, and of a frame in the join."""
+    """Return seconds: of looking whether a file is done, of dividing a clip, of joining it."""
     tasks = list(find(setup))
     begin = time.perf_counter()
     assert all(is_done(setup, t) for t in tasks)
@@ -78,7 +78,8 @@ def costs(setup: Setup, clip: Path) -> dict[str, float]:
         frames = worker.join(task, pieces)["frames"]
         join = time.perf_counter() - begin
         worker.close()
-    return {"look": look, "divide_per_frame": divide / frames, "join_per_frame": join / frames}
+    # Of so short a clip they say little of a frame: opening files is most of it.
+    return {"look": look, "divide": divide, "join": join, "joined_frames": frames}
 
 
 def asking(setup: Setup, times: int = 50) -> float:
@@ -145,7 +146,7 @@ def main() -> None:
     rows = [[n, statistics.median(v), min(v), max(v)] for n, v in found.items()]
     common.table(["frames per second", "middle", "least", "greatest"], rows)
     print(f"2 workers / 1 single-threaded: {statistics.median(ratios):.2f}, goal {GOAL}")
-    print("of one core:", {k: f"{v * 1e3:.3f} ms" for k, v in unit.items()})
+    print("of one core:", {k: f"{v:.6f} s" for k, v in unit.items() if k != "joined_frames"})
     common.write("scaling", {"fps": found, "ratios": ratios, "goal": GOAL, "seconds": unit})
 
 
