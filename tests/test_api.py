@@ -10,8 +10,8 @@ import pytest
 PUBLIC = {
     "vmatte.runtimes": "Precision Runtime RuntimeName RuntimeOptions Tensor TensorSpec "
     "load_runtime",
-    "vmatte.matting": "Engine Matte Matter MatterOptions build_matter expect_licence load_matter "
-    "try_out warmup_of",
+    "vmatte.matting": "Engine Matte Matter MatterOptions Stabilise build_matter expect_licence "
+    "for_still load_matter try_out warmup_of",
     "vmatte.registry": "ModelRecord Places Progress Registry Store ensure_model find_model "
     "find_places load_registry",
 }

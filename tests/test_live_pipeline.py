@@ -113,16 +113,6 @@ def test_controls_between_frames(start: Start, tmp_path: Path) -> None:
         pipeline.replace_matter(inverse)
 
 
-@pytest.mark.parametrize(("size", "apart"), [((96, 64), 2 << 20), ((2560, 1440), 2560 * 1440)])
-def test_the_maps_of_refinement_lie_in_the_heap(
-    start: Start, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], apart: int
-) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr("vmatte.live.pipeline.keep_pictures_apart", asked.append)
-    start(Room(size), FunctionMatter(subject, (96, 64)), over(MemorySink())).until("live")
-    assert asked == [apart]
-
-
 def test_opencv_has_no_threads_meanwhile(start: Start) -> None:
     before = cv2.getNumThreads()
     cv2.setNumThreads(3)

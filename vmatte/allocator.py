@@ -9,9 +9,15 @@ _TRIM, _MMAP = -1, -3
 _LARGEST = 32 << 20
 """Bytes: glibc takes no larger M_MMAP_THRESHOLD. Twice as much may lie free, as by default."""
 
+_MAPS = 1_900_000
+"""Bytes. Refinement's maps, made anew for every frame, are smaller (four float32 channels of
+448x252: 1.8 MB): pages of their own, new each time, would take a quarter of its time at 720p."""
 
-def keep_pictures_apart(smallest: int) -> None:
-    """Give each block of ``smallest`` bytes or more pages of its own; on glibc only, else nothing.
+
+def keep_pictures_apart(pixels: int) -> None:
+    """Give each block as large as a picture's plane pages of its own; on glibc only, else nothing.
+
+    pixels: of the picture; small ones are not kept apart, see _MAPS.
 
     By itself glibc stops doing so for pictures as soon as one has been freed. They then lie among
     what small things the threads hold, ever fewer fit into the gaps, and memory grows by a picture
@@ -22,6 +28,6 @@ def keep_pictures_apart(smallest: int) -> None:
     # musl, for one, has none.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP, min(smallest, _LARGEST))
+        mallopt(_MMAP, min(max(pixels, _MAPS), _LARGEST))
         # Setting the one also ends the other's growth; small blocks are not to be given back.
         mallopt(_TRIM, 2 * _LARGEST)

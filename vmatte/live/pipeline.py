@@ -28,10 +28,6 @@ _TICK, _LOOK = 0.02, 0.25
 _REPEAT, _REPEAT_IDLE = 0.2, 1.0
 """Seconds between two slates: a virtual camera without frames counts as broken."""
 
-_MAPS = 2 << 20
-"""Bytes. Refinement's maps, made anew for every frame, are smaller: pages of their own, new each
-time, would take a quarter of its time at 720p."""
-
 _STOPPING = 0.3
 """Seconds that threads may take to end."""
 
@@ -225,7 +221,7 @@ class LivePipeline:
 
     def _open(self) -> Composer:
         info = self.feed.open()
-        keep_pictures_apart(max(info.width * info.height, _MAPS))
+        keep_pictures_apart(info.width * info.height)
         for text in info.notes:
             self.note(text)
         composer = Composer(info, self._refine, self.options.slate, self._tally)
