@@ -14,6 +14,8 @@ from clusters import Bucket, free_port, need, ray_head, s3_store, web_server, wo
 from media import Sound, make_video, packets_of, times_of
 from user import TINY, User, user
 
+from vmatte.cluster.engine import room
+
 __all__ = ["user"]
 
 PATIENCE = 240
@@ -179,6 +181,14 @@ def test_watching_a_folder(cluster: Cluster) -> None:
     ]
     assert not list(done.rglob("work")) and not list(done.rglob("*.part*"))
     assert cluster.ended()
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "workers"),
+    [(2.0, 0.0, 4), (1.0, 0.25, 8), (1.0, 0.1, 8), (0.5, 0.2, 10), (16.0, 0.0, 1), (1.0, 2.0, 1)],
+)
+def test_as_many_workers_as_there_is_room_for(cpus: float, gpus: float, workers: int) -> None:
+    assert room({"CPU": 8.0, "GPU": 2.0}, cpus, gpus) == workers
 
 
 def test_a_cluster_that_is_not_there(user: User) -> None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,7 @@ class Engine:
             _expect_somebody(options.address)
             self._init(address=options.address)
             cpus = cpus or _CLUSTER_CPUS
-            there = ray.cluster_resources().get("CPU", 0)
-            workers = options.workers or max(1, int(there // cpus))
+            workers = options.workers or room(ray.cluster_resources(), cpus, options.gpus)
         self.workers = workers
         for kind, wanted in (("CPU", cpus), ("GPU", options.gpus)):
             if ray.cluster_resources().get(kind, 0) < wanted:
@@ -174,6 +173,15 @@ class Engine:
         self._ray.shutdown()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def room(there: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Return how many workers a cluster has room for, 1 at least; there: its CPU and GPU."""
+    counts = [there.get("CPU", 0.0) / cpus]
+    if gpus:
+        counts.append(there.get("GPU", 0.0) / gpus)
+    # Ten workers of 0.1 have room in 1.
+    return max(1, math.floor(min(counts) + 1e-6))
 
 
 def _same(text: str) -> VmatteError:
