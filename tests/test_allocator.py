@@ -38,3 +38,36 @@ def test_pictures_have_pages_of_their_own_and_small_maps_have_none() -> None:
         [sys.executable, "-c", COUNT], capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == ["0", "1", "0", "0"], done.stderr
+
+
+HEAPS = """
+import ctypes, threading
+from vmatte.allocator import share_one_heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+if SHARED:
+    share_one_heap()
+found = set()
+everybody = threading.Barrier(4)
+
+def take():
+    everybody.wait()
+    # Heaps of threads begin at multiples of 64 MB.
+    found.add(libc.malloc(4000) >> 26)
+    everybody.wait()
+
+threads = [threading.Thread(target=take) for _ in range(4)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(len(found))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is Linux's")
+def test_threads_share_one_heap() -> None:
+    heaps = [
+        int(subprocess.check_output([sys.executable, "-c", f"SHARED = {shared}\n{HEAPS}"]))
+        for shared in (False, True)
+    ]
+    assert heaps[0] > heaps[1] == 1

@@ -3,8 +3,8 @@
 import ctypes
 import sys
 
-_TRIM, _MMAP = -1, -3
-"""M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
+_TRIM, _MMAP, _ARENAS = -1, -3, -8
+"""M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of glibc's malloc.h."""
 
 _LARGEST = 32 << 20
 """Bytes: glibc takes no larger M_MMAP_THRESHOLD. Twice as much may lie free, as by default."""
@@ -23,11 +23,25 @@ def keep_pictures_apart(pixels: int) -> None:
     what small things the threads hold, ever fewer fit into the gaps, and memory grows by a picture
     now and then (benchmarks/memory.py). Holds for the whole process.
     """
+    # Setting the one also ends the other's growth; small blocks are not to be given back.
+    _set((_MMAP, min(max(pixels, _MAPS), _LARGEST)), (_TRIM, 2 * _LARGEST))
+
+
+def share_one_heap() -> None:
+    """Let threads that begin from now on take their memory from one heap; on glibc only.
+
+    By itself glibc gives threads heaps of their own. Where threads come and go for hours, as those
+    of a live run that loses its source, each new one may take another, which then grows to what a
+    thread needs, and stays. Holds for the whole process.
+    """
+    _set((_ARENAS, 1))
+
+
+def _set(*options: tuple[int, int]) -> None:
     if sys.platform != "linux":
         return
     # musl, for one, has none.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP, min(max(pixels, _MAPS), _LARGEST))
-        # Setting the one also ends the other's growth; small blocks are not to be given back.
-        mallopt(_TRIM, 2 * _LARGEST)
+        for name, value in options:
+            mallopt(name, value)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vmatte.allocator import keep_pictures_apart
+from vmatte.allocator import keep_pictures_apart, share_one_heap
 from vmatte.composite import Compositor
 from vmatte.errors import OptionError
 from vmatte.live import leaving, opencv
@@ -202,6 +202,7 @@ class LivePipeline:
         self._tally.begin = time.monotonic()
         leaving.begun(self)
         opencv.begun()
+        share_one_heap()
         try:
             composer = self._open()
             load = (lambda: self._matter) if self._loaded else self._matter
