@@ -16,7 +16,8 @@ __all__ = ["call", "user"]
 
 SUMMARY = {
     "event", "frames", "dropped", "skipped", "seconds", "fps", "stages", "model", "runtime",
-    "provider", "precision", "threads", "peak_memory", "interrupted", "outputs", "notes",
+    "provider", "precision", "threads", "scaling", "peak_memory", "interrupted", "outputs",
+    "notes",
 }  # fmt: skip
 
 
