@@ -80,9 +80,7 @@ async def images(request: Request) -> Response:
             one_file(service, form, "file", "url") as upload,
         ):
             fields = form.fields
-            expect_fields(
-                fields, ("url", "model", "background", "format", "output"), ("file",), form.files
-            )
+            expect_fields(fields, ("url", "model", "background", "format", "output"))
             background, format = fields.get("background") or "transparent", format_of(fields)
             shown = fields.get("output") or "picture"
             only = {"picture": "composite", "alpha": "alpha"}.get(shown)
@@ -115,7 +113,6 @@ def expect_fields(
     fields: Mapping[str, str],
     known: tuple[str, ...],
     as_files: tuple[str, ...] = (),
-    files: Mapping[str, Upload] | None = None,
 ) -> None:
     """Raise OptionError for a field that nobody reads: it would be ignored without a word."""
     for name in fields:
@@ -128,9 +125,10 @@ def expect_fields(
 @asynccontextmanager
 async def one_file(service: Service, form: Form, file: str, url: str) -> AsyncIterator[Upload]:
     """Give the one picture or video that a form names: a file of its own, or at an address."""
-    named = [n for n in (file, url) if n in form.files or form.fields.get(n)]
-    if len(named) != 1:
-        got = "both" if named else "neither"
+    if file in form.fields:
+        raise OptionError(f"{file} came as text; send it as a file, with a file name")
+    if (file in form.files) == bool(form.fields.get(url)):
+        got = "both" if file in form.files else "neither"
         raise Problem(422, "input", f"got {got}; expected either a file {file!r} or {url!r}")
     if file in form.files:
         yield form.files[file]
