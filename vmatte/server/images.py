@@ -69,36 +69,37 @@ async def images(request: Request) -> Response:
     options = service.options
     with service.pictures.place():
         files = {"file": options.image_bytes, "background_file": options.image_bytes}
-        async with (
-            read_form(
-                request,
-                service.scratch,
-                files,
-                seconds=min(PATIENCE, options.upload_seconds),
-                room=service.room,
-            ) as form,
-            one_file(service, form, "file", "url") as upload,
-        ):
-            fields = form.fields
-            expect_fields(fields, ("url", "model", "background", "format", "output"))
-            background, format = fields.get("background") or "transparent", format_of(fields)
-            shown = fields.get("output") or "picture"
-            only = {"picture": "composite", "alpha": "alpha"}.get(shown)
-            if only is None:
-                raise OptionError(f"output is {shown[:20]!r}; expected picture or alpha")
-            behind = parse_behind(background)
-            clear = behind == "transparent" and "background_file" not in form.files
-            if format == "jpg" and clear and only != "alpha":
-                raise OptionError(
-                    "jpg has no transparency; ask for png or webp, or give a background"
-                )
-            wanted = Wanted(
-                model=service.models.name(fields.get("model")),
-                background=behind,
-                format=format,
-                only=only,
-            )
-            return await answer(service, upload, form.files.get("background_file"), wanted)
+        async with read_form(
+            request,
+            service.scratch,
+            files,
+            seconds=min(PATIENCE, options.upload_seconds),
+            room=service.room,
+        ) as form:
+            known = ("url", "model", "background", "format", "output")
+            expect_fields(form.fields, known, ("file",))
+            async with one_file(service, form, "file", "url") as upload:
+                wanted = _wanted(service, form)
+                return await answer(service, upload, form.files.get("background_file"), wanted)
+
+
+def _wanted(service: Service, form: Form) -> Wanted:
+    fields = form.fields
+    background, format = fields.get("background") or "transparent", format_of(fields)
+    shown = fields.get("output") or "picture"
+    only = {"picture": "composite", "alpha": "alpha"}.get(shown)
+    if only is None:
+        raise OptionError(f"output is {shown[:20]!r}; expected picture or alpha")
+    behind = parse_behind(background)
+    clear = behind == "transparent" and "background_file" not in form.files
+    if format == "jpg" and clear and only != "alpha":
+        raise OptionError("jpg has no transparency; ask for png or webp, or give a background")
+    return Wanted(
+        model=service.models.name(fields.get("model")),
+        background=behind,
+        format=format,
+        only=only,
+    )
 
 
 def format_of(fields: Mapping[str, str]) -> str:
@@ -125,8 +126,6 @@ def expect_fields(
 @asynccontextmanager
 async def one_file(service: Service, form: Form, file: str, url: str) -> AsyncIterator[Upload]:
     """Give the one picture or video that a form names: a file of its own, or at an address."""
-    if file in form.fields:
-        raise OptionError(f"{file} came as text; send it as a file, with a file name")
     if (file in form.files) == bool(form.fields.get(url)):
         got = "both" if file in form.files else "neither"
         raise Problem(422, "input", f"got {got}; expected either a file {file!r} or {url!r}")
