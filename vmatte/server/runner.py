@@ -222,10 +222,12 @@ class Runner:
     async def _sweep(self) -> None:
         """Remove what has been kept long enough, and end processes that nobody needs."""
         while True:
-            for process in self._idle[:]:
-                if time.monotonic() - process.idle_since > _IDLE:
-                    self._idle.remove(process)
-                    await process.end()
+            now = time.monotonic()
+            stale = [p for p in self._idle if now - p.idle_since > _IDLE]
+            # All at once: a job may take another while one is being ended.
+            self._idle = [p for p in self._idle if p not in stale]
+            for process in stale:
+                await process.end()
             for job in self._store.ended_before(time.time() - self._options.keep):
                 self._store.remove(job.id)
             await asyncio.sleep(min(_SWEEP, self._options.keep))
