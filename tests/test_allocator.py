@@ -71,3 +71,30 @@ def test_threads_share_one_heap() -> None:
         for shared in (False, True)
     ]
     assert heaps[0] > heaps[1] == 1
+
+
+HOLES = """
+from pathlib import Path
+import numpy as np
+from vmatte.allocator import give_back, keep_pictures_apart
+
+def resident():
+    rows = Path("/proc/self/status").read_text().splitlines()
+    return int(next(row for row in rows if row.startswith("RssAnon")).split()[1]) >> 10
+
+keep_pictures_apart(8 << 20)
+blocks = [np.ones(1 << 20, np.uint8) for _ in range(128)]
+most = resident()
+del blocks[:-1]  # The last holds the heap's end where it is.
+left = resident()
+give_back()
+print(most - left > 64, most - resident() > 100)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is Linux's")
+def test_what_is_free_below_the_end_of_the_heap_goes_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOLES], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["False", "True"], done.stderr

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vmatte.allocator import keep_pictures_apart, share_one_heap
+from vmatte.allocator import give_back, keep_pictures_apart, share_one_heap
 from vmatte.composite import Compositor
 from vmatte.errors import OptionError
 from vmatte.live import leaving, opencv
@@ -24,6 +24,9 @@ from vmatte.refine import RefineOptions
 
 _TICK, _LOOK = 0.02, 0.25
 """Seconds between two looks at what goes on, and at who watches."""
+
+_TIDY = 30.0
+"""Seconds between two times that free memory goes back to the system."""
 
 _REPEAT, _REPEAT_IDLE = 0.2, 1.0
 """Seconds between two slates: a virtual camera without frames counts as broken."""
@@ -236,7 +239,7 @@ class LivePipeline:
 
     def _watch(self, composer: Composer) -> None:
         """Look after everything until the end: states, slates, outputs, progress."""
-        watched_at = reported_at = time.monotonic()
+        watched_at = reported_at = tidied_at = time.monotonic()
         looked_at = 0.0
         while not self._stopping:
             now = time.monotonic()
@@ -252,6 +255,9 @@ class LivePipeline:
                 self._hold_while_needed(now - watched_at)
                 if any(lane.ended() for lane in lanes):
                     self._stopping = True
+            if now - tidied_at > _TIDY:
+                tidied_at = now
+                give_back()
             if self._progress is not None and now - reported_at >= self._every:
                 reported_at += self._every
                 self._progress(self.snapshot())
