@@ -25,6 +25,7 @@ from training import export, pack, train
 from training.cores import Cores
 from training.losses import matting_loss, temporal
 from training.network import MattingNet
+from training.optimiser import Optimisers, orthogonal
 from training.sequences import Maker
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -220,3 +221,29 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert resumed.step == whole.step == 6
     ours, theirs = resumed.average.state_dict(), whole.average.state_dict()
     assert all(torch.allclose(ours[k], theirs[k], atol=1e-6) for k in ours)
+
+
+@pytest.mark.parametrize("shape", [(16, 160), (96, 24)])
+def test_muon_steps_are_near_orthogonal_and_descend(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    lines = torch.linalg.svdvals(orthogonal(torch.randn(shape) ** 3))
+    assert float(lines.min()) > 0.5 and float(lines.max()) < 1.3
+
+    conv = torch.nn.Conv2d(8, 16, 3)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), conv)
+    both = Optimisers(net, net[0], share=0.5, decay=0.0)
+    held = [[p for g in o.param_groups for p in g["params"]] for o in both.both]
+    assert [len(some) for some in held] == [3, 1] and held[1][0] is conv.weight
+    before = conv.weight.detach().clone()
+    picture = torch.randn(2, 3, 8, 8)
+    losses = []
+    for _ in range(20):
+        both.set_rate(0.01)
+        both.zero_grad()
+        loss = net(picture).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        both.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 4
+    moved = (conv.weight.detach() - before).square().mean().sqrt()
+    assert 0.01 < float(moved) < 0.01 * 20  # steps as large as AdamW's: some 0.2 of the rate

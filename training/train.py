@@ -25,6 +25,7 @@ from training.cores import Cores
 from training.losses import matting_loss
 from training.motion import Dice
 from training.network import MattingNet
+from training.optimiser import Optimisers
 from training.pack import unpack
 from training.sequences import Batch, Maker
 from training.validate import validate
@@ -47,20 +48,22 @@ class Lesson:
 
 
 def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
-    """Sequences as long as the phase allows; a fifth of the steps stays with stills.
+    """Stills in half of the steps, else sequences, mostly short ones after some that only warm.
 
-    The statistics of batch norm are learnt in the phases of stills and stay: a few sequences of
-    alike frames would give poor ones.
+    Stills and short sequences show more people for the same work; what the network must know of
+    longer times it learns from fewer. The statistics of batch norm are learnt in the phases of
+    stills and stay: a few sequences of alike frames would give poor ones.
     """
     longest, area = next((t, a) for end, t, a in PHASES if step / steps < end)
     if area == 1.0:  # people of all sizes in pixels, about the same number of pixels per step
         area = ZOOMS[int(dice.below(len(ZOOMS), 1))]
         frames = max(2, round(frames / area))
-    if longest == 1 or dice.number() < 0.2:
+    if longest == 1 or dice.number() < 0.5:
         return Lesson(frames, 0, 1, area, longest > 1)
+    learn = min(4, longest) if dice.number() < 0.7 else longest
     # Half of the sequences begin cold, as the first frames of a video do, half with a state.
     warm = int(dice.below(longest, 1)) + 1 if dice.number() < 0.5 else 0
-    return Lesson(max(2, frames // longest), warm, longest, area, True)
+    return Lesson(max(2, frames // learn), warm, learn, area, True)
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -71,7 +74,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 class Trainer:
-    """Network, averaged network and optimiser, with their checkpoint."""
+    """Network, averaged network and optimisers, with their checkpoint."""
 
     def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         self.options, self.device = options, device
@@ -81,12 +84,7 @@ class Trainer:
             self.net.encoder.load_published(options.init)
         self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
-        encoder = list(self.net.encoder.parameters())
-        known = {id(p) for p in encoder}
-        rest = [p for p in self.net.parameters() if id(p) not in known]
-        # The encoder knows pictures already and has no batch norm: it learns more slowly.
-        groups = [{"params": encoder, "share": 0.3}, {"params": rest, "share": 1.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=options.lr, weight_decay=1e-3)
+        self.optimiser = Optimisers(self.net, self.net.encoder, share=0.3, decay=1e-3)
         self.step = 0
         self.seconds = 0.0  # of training so far, over all runs
 
@@ -118,9 +116,7 @@ class Trainer:
             if plan.frozen and isinstance(module, nn.BatchNorm2d):
                 module.eval()
         warm = plan.warm
-        rate = learning_rate(self.step, self.options.steps, self.options.lr)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"]
+        self.optimiser.set_rate(learning_rate(self.step, self.options.steps, self.options.lr))
         _, count, _, height, width = batch.frames.shape
         state = self.net.start(count, height, width)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
@@ -130,7 +126,7 @@ class Trainer:
             frames, target = batch.frames[warm:], batch.alphas[warm:]
             logits, coarse, _ = self.net(packed(frames), state, len(frames))
         loss, parts = matting_loss(logits.view_as(target), coarse, target)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if bool(torch.isfinite(norm)):  # one bad batch must not end a run of hours
