@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vmatte import refine as module
+from vmatte import tiles
 from vmatte.colour import FULL, LIMITED, Colour
 from vmatte.decontaminate import estimate_foreground
 from vmatte.errors import OptionError
@@ -87,8 +87,8 @@ def test_no_seams(
         matte = Matte(cv2.resize(truth, working, interpolation=cv2.INTER_AREA))
         tiled = refine(native(rgb), small, matte, options)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "TILE", 1 << 14)
-            patch.setattr(module, "COLUMNS", 1 << 14)
+            patch.setattr(tiles, "TILE", 1 << 14)
+            patch.setattr(tiles, "COLUMNS", 1 << 14)
             dense = refine(native(rgb), small, matte, options)
         assert len(dense.edges[0].regions) == 1
         difference = np.abs(tiled.values() - dense.values())
@@ -114,8 +114,8 @@ def test_no_seams_wherever_a_tile_ends(inverted: bool, monkeypatch: pytest.Monke
         small = cv2.resize(rgb, working, interpolation=cv2.INTER_AREA)
         tiled = refine(native(rgb), small, Matte(alpha), GUIDED).values()
         with monkeypatch.context() as patch:
-            patch.setattr(module, "TILE", 1 << 14)
-            patch.setattr(module, "COLUMNS", 1 << 14)
+            patch.setattr(tiles, "TILE", 1 << 14)
+            patch.setattr(tiles, "COLUMNS", 1 << 14)
             dense = refine(native(rgb), small, Matte(alpha), GUIDED).values()
         assert np.abs(tiled - dense).max() < 0.02, (w, h, working)
 

@@ -5,7 +5,6 @@ is a copy.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -25,7 +24,6 @@ from vmatte.fullmatte import (
     Map,
     Packing,
     Region,
-    Tiles,
     batches,
     sample,
     split,
@@ -35,6 +33,7 @@ from vmatte.pixels import Plane
 from vmatte.steer.key import pull, subject
 from vmatte.steer.keyoptions import KeyOptions
 from vmatte.steer.known import certainty, impose, impose_exactly
+from vmatte.tiles import find_tiles, runs
 
 Method = Literal["fast", "closed-form", "off"]
 
@@ -99,7 +98,7 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     high = cv2.dilate(alpha, _NEIGHBOURS, borderType=cv2.BORDER_REPLICATE)
     size = (frame.width, frame.height)
     scale = max(1.0, frame.width / alpha.shape[1])
-    regions, solid = _tiles(low, high, size)
+    regions, solid = find_tiles(low, high, size)
     if not regions and keyed is None:
         return FullMatte(size, (), solid)
     # A key is exact: where it is as large as the frame, a filter could only blur it.
@@ -165,44 +164,6 @@ def _levels(alpha: Map, options: RefineOptions) -> Map:
     stretched = alpha - np.float32(low)
     stretched *= np.float32(1 / (high - low))
     return np.clip(stretched, 0, 1, out=stretched)
-
-
-def _tiles(low: Map, high: Map, size: tuple[int, int]) -> Tiles:
-    """Return edges and solid: runs of tiles, given the least and greatest alpha near each pixel."""
-    h, w = low.shape
-    rows, columns = _reach(size[1], TILE, h), _reach(size[0], COLUMNS, w)
-    is_solid = _count(low < 1, rows, columns) == 0
-    is_edge = (_count(high > 0, rows, columns) > 0) & ~is_solid
-    return tuple(_runs(is_edge, size)), tuple(_runs(is_solid, size))
-
-
-def _reach(full: int, step: int, small: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return begins and ends of the pixels, of ``small``, that tiles of ``full`` are made from."""
-    begin = np.arange(0, full, step)
-    end = np.minimum(begin + step, full)
-    first = np.floor((begin + 0.5) * (small / full) - 0.5)
-    last = np.floor((end - 0.5) * (small / full) - 0.5) + 1
-    ends = np.minimum(last, small - 1) + 1
-    return np.maximum(first, 0).astype(int), ends.astype(int)
-
-
-def _count(mask: NDArray[np.bool_], rows: Any, columns: Any) -> NDArray[np.integer[Any]]:
-    """Return how many pixels of ``mask`` are set in each tile, given as ranges of both."""
-    summed = cv2.integral(mask.view(np.uint8))
-    bands = summed[rows[1]] - summed[rows[0]]
-    counted: NDArray[np.integer[Any]] = bands[:, columns[1]] - bands[:, columns[0]]
-    return counted
-
-
-def _runs(tiles: NDArray[np.bool_], size: tuple[int, int]) -> Iterator[Region]:
-    width, height = size
-    padded = np.pad(tiles, ((0, 0), (1, 1))).astype(np.int8)
-    change = np.diff(padded, axis=1)
-    starts, ends = np.argwhere(change == 1).tolist(), np.argwhere(change == -1).tolist()
-    for (row, first), (_, last) in zip(starts, ends, strict=True):
-        yield Region(
-            row * TILE, min((row + 1) * TILE, height), first * COLUMNS, min(last * COLUMNS, width)
-        )
 
 
 def _guided(
@@ -284,10 +245,10 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
     rows, columns = (2 * math.ceil(reach / n) + 1 for n in (TILE, COLUMNS))
     near = cv2.dilate(near, np.ones((rows, columns), np.uint8))
     # What lies around a run is worked out again for the next one; too often where it is more.
-    runs = _runs(near > 0, matte.size) if reach <= TILE else [Region(0, height, 0, width)]
+    found = runs(near > 0, matte.size) if reach <= TILE else [Region(0, height, 0, width)]
     plane = matte.values()
     shaped = plane.copy()
-    for run in runs:
+    for run in found:
         y, x = max(0, run.y0 - reach), max(0, run.x0 - reach)
         part = _grown(plane[y : run.y1 + reach, x : run.x1 + reach], pixels)
         if options.feather:
@@ -301,7 +262,7 @@ def _shape(matte: FullMatte, options: RefineOptions) -> FullMatte:
 
 def _retiled(matte: FullMatte, shaped: Map) -> FullMatte:
     """Return ``matte`` with alpha as in the plane ``shaped``."""
-    regions, solid = _tiles(shaped, shaped, matte.size)
+    regions, solid = find_tiles(shaped, shaped, matte.size)
     edges = (Edges(p, p.gather(shaped)) for p in batches(regions))
     return replace(matte, edges=tuple(edges), solid=solid)
 

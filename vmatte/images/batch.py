@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vmatte
+from vmatte.allocator import give_back
 from vmatte.closed_form import expect_pymatting
 from vmatte.errors import InputError, OutputExistsError, VmatteError, writing
 from vmatte.images.cache import Cache
@@ -31,6 +32,11 @@ from vmatte.steer import steered
 
 _KEY = 2
 """Changes when the same picture and options give another result than before."""
+
+
+_TIDY = 50
+"""Pictures between two times that free memory goes back to the system: sizes differ, and holes that
+fit none of the next ones would add up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +130,10 @@ class Batch:
         workers = min(4, os.cpu_count() or 1)
         pool = ThreadPoolExecutor(workers, thread_name_prefix="vmatte-image")
         try:
-            for result in self._flow(iter(tasks), pool, workers):
+            for count, result in enumerate(self._flow(iter(tasks), pool, workers), 1):
                 self.summary.add(result)
+                if count % _TIDY == 0:
+                    give_back()
                 self.summary.seconds = time.perf_counter() - begin
                 yield result
         finally:
