@@ -1,5 +1,7 @@
 """Media files: exact times, formats, colours, orientation, interlacing, cutting."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from media import (
     orient,
     times_of,
 )
+from PIL import Image, ImageCms
 
 from vmatte.colour import FULL, LIMITED
 from vmatte.frames import Frame
@@ -148,6 +151,19 @@ def test_a_turned_422_keeps_all_its_colour(tmp_path: Path) -> None:
     source, frames = read(path)
     assert source.info.format.name == frames[0].format.name == "yuv444p10le"
     assert source.info.size == (64, 96)
+
+
+def test_a_png_with_a_colour_profile_ends_no_process(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path / "a.png"
+    Image.new("RGB", (64, 48), "teal").save(path, icc_profile=profile)
+    # What was freed twice ended the process, at the latest when Python ended.
+    code = (
+        "import gc, sys; from vmatte.sources import FileSource; source = FileSource(sys.argv[1]); "
+        "frames = list(source); source.close(); del source, frames; gc.collect()"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, timeout=60)
+    assert run.returncode == 0, run
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -131,19 +131,17 @@ def upright(picture: av.VideoFrame) -> tuple[list[tuple[str, str]], int]:
 
 
 def _side_data(picture: av.VideoFrame) -> Any:
-    try:
-        return picture.side_data
-    except ValueError:
-        # PyAV 18 cannot list side data with a kind it has no name for (EXIF, for one): drop those.
-        graph = filter_graph(
-            picture, Fraction(1, 1000), [("sidedata", f"mode=delete:type={k}") for k in _NAMELESS]
-        )
-        graph.vpush(picture)
-        return graph.vpull().side_data
+    """Return the picture's display matrix, if any, by its name; nothing else is there."""
+    # PyAV 18 frees names within side data twice, as of a PNG's colour profile, and cannot list
+    # kinds that it has no name for, such as EXIF.
+    others = [("sidedata", f"mode=delete:type={k}") for k in _KINDS if k != _MATRIX]
+    graph = filter_graph(picture, Fraction(1, 1000), others)
+    graph.vpush(picture)
+    return graph.vpull().side_data
 
 
-_NAMELESS = range(28, 40)
-"""AVFrameSideDataType beyond what PyAV 18 knows."""
+_KINDS, _MATRIX = range(40), 6
+"""AVFrameSideDataType: all, a few to come included; and that of the display matrix."""
 
 
 def filter_graph(
