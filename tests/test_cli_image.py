@@ -142,6 +142,11 @@ def test_a_bad_file_is_reported_and_the_others_go_on(user: User, call: Call, fol
     assert left == {"2.png", "10.png", "a.png"}
 
 
+def test_results_above_the_pictures(user: User, call: Call, folder: Path) -> None:
+    code, _, err = call("image", "in", "-o", ".", *FAST)
+    assert code == 0 and (user.here / "deep/er/a.png").exists(), err
+
+
 def test_a_pipe(user: User) -> None:
     data = picture(user.home / "p.png").read_bytes()
     code, out, err = user.run("image", "-", "-o", "-", *FAST, input=data)
@@ -150,6 +155,9 @@ def test_a_pipe(user: User) -> None:
     words = ("--format=webp", "--background=red", "--quiet")
     code, out, err = user.run("image", "-", "-o", "-", *words, *FAST, input=data)
     assert (code, err) == (0, "") and out[8:12] == b"WEBP"
+    # Nothing is transparent: as for files in a folder.
+    code, out, err = user.run("image", "-", "-o", "-", "--background=red", *FAST, input=data)
+    assert code == 0 and out[:2] == b"\xff\xd8", err
     code, out, err = user.run("image", "-", "-o", "-", *FAST, input=b"")
     assert (code, out) == (1, b"") and err.startswith("UnsupportedMediaError: -: not a picture")
 
@@ -168,13 +176,22 @@ def test_a_watched_folder(user: User) -> None:
             # Results of ours, below the folder, are not taken for new pictures.
             assert (second["input"], second["state"]) == ("in/new/2.png", "done"), second
             time.sleep(2.5)
+            # Half of a picture is an error, until the rest is there; what changes is done again.
+            whole = picture(user.home / "b.jpg").read_bytes()
+            (user.here / "in/3.jpg").write_bytes(whole[: len(whole) // 2])
+            assert json.loads(process.stderr.readline())["state"] == "failed"
+            (user.here / "in/3.jpg").write_bytes(whole)
+            assert json.loads(process.stderr.readline())["state"] == "done"
+            picture(user.here / "in/1.png", 200)
+            again = json.loads(process.stderr.readline())
+            assert (again["input"], again["state"]) == ("in/1.png", "done"), again
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
         finally:
             process.kill()
     assert process.returncode == 0
     (summary,) = lines(err.decode())
-    assert (summary["done"], summary["failed"]) == (2, 0)
+    assert (summary["done"], summary["failed"]) == (4, 0)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +200,8 @@ def test_a_watched_folder(user: User) -> None:
         (("none.jpg", "-o", "x.png"), "InputNotFoundError: none.jpg: no such file"),
         (("empty", "-o", "x"), "InputError: empty: a folder without pictures"),
         (("in", "-o", "x.png"), "OptionError: output x.png is one file"),
+        (("in", "-o", "in/deep/.."), "OptionError: output in/deep/.. is the pictures' own folder"),
+        (("in", "-o", "x", "--trimap=none.png"), "InputNotFoundError: none.png: no such file"),
         (("in", "-o", "-"), "OptionError: standard output takes one picture"),
         (("in/2.png", "-o", "x.jpg"), "UnsupportedOutputError: x.jpg: JPEG has no transparency"),
         (("in/2.png", "-o", "x.pdf"), "UnsupportedOutputError: x.pdf: vmatte cannot write .pdf"),

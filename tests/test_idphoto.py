@@ -38,6 +38,9 @@ def test_a_head_is_found() -> None:
         find_head(np.zeros((100, 100), np.float32))
     with pytest.raises(InputError, match="touches the picture's upper edge"):
         find_head(figure()[60:])
+    pair = np.hstack([figure()[:, 40:200], figure()[:, 40:200]])
+    with pytest.raises(InputError, match="more than one head"):
+        find_head(pair)
 
 
 def test_an_id_photo() -> None:

@@ -102,6 +102,10 @@ def test_profile_and_metadata_are_kept(format: str) -> None:
         assert [round(d) for d in back.info["dpi"]] == [300, 300]
 
 
+def test_a_tiff_without_density_has_none() -> None:
+    assert read_picture(file(Image.fromarray(gradient()), "TIFF"), "x").tags.dpi is None
+
+
 def test_orientation_inside_xmp_is_put_right() -> None:
     xmp = b'<x:xmpmeta><a tiff:Orientation="6" dc:title="t"/></x:xmpmeta>'
     picture = read_picture(file(Image.fromarray(gradient()), "WEBP", xmp=xmp), "x")
@@ -144,6 +148,8 @@ def test_other_kinds_of_pixels() -> None:
         picture = read_picture(data, mode)
         expected = np.asarray(image.convert("RGB")) if mode != "I;16" else 40000 // 257
         np.testing.assert_allclose(pixels(picture), expected, atol=1)
+    deep = Image.fromarray(np.full((24, 40), 40000, np.uint16))
+    np.testing.assert_allclose(pixels(read_picture(file(deep, "JPEG2000"), "x")), 155, atol=1)
     # The profile of gray would be wrong for RGB.
     gray = file(base.convert("L"), icc_profile=SRGB.replace(b"RGB ", b"GRAY"))
     assert read_picture(gray, "x").tags.icc is None
@@ -166,6 +172,8 @@ def test_what_is_no_picture() -> None:
         (whole[: len(whole) // 2], DamagedMediaError),
         (file(Image.fromarray(gradient()))[:60], DamagedMediaError),
         (file(Image.fromarray(gradient(15, 40))), UnsupportedMediaError),
+        (file(Image.fromarray(np.ones((24, 40), np.float32)), "TIFF"), UnsupportedMediaError),
+        (file(Image.fromarray(np.ones((24, 40), np.int32)), "TIFF"), UnsupportedMediaError),
     ):
         with pytest.raises(error, match="x"):
             read_picture(data, "x")
@@ -241,7 +249,9 @@ def test_crop_to_the_subject() -> None:
     nothing = Matte(np.zeros((160, 200), np.float32))
     (shown,) = show(picture, rgb, nothing, ["alpha"], ImageOptions(crop=Margin(), refine=PLAIN))
     assert shown.frame.width == 200 and "nothing was found" in shown.notes[0]
-    with pytest.raises(OptionError, match="margin"):
+    (shown,) = show(picture, rgb, nothing, ["alpha"], ImageOptions(refine=PLAIN))
+    assert shown.notes == ("nothing was found in it",)
+    with pytest.raises(OptionError, match="margin of --crop is -1 pixels"):
         Margin(pixels=-1)
     full = vmatte.refine.refine(picture.frame, rgb, nothing, PLAIN)
     assert subject_box(full, Margin()) is None

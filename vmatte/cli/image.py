@@ -160,6 +160,8 @@ def command(
     tasks = watch(inputs, targets, lambda: batch.stopped) if watching else None
     found = list(find_tasks(inputs, targets)) if tasks is None else []
     shown = _Shown(as_json, quiet, len(found))
+    if watching and not (quiet or as_json):
+        print(f"watching {', '.join(inputs)}; Ctrl-C ends it", file=sys.stderr)
     with interruptible() as stop:
         stop.attach(batch)
         for result in batch.results(tasks if tasks is not None else found):

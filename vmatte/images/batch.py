@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 import vmatte
 from vmatte.allocator import give_back
 from vmatte.closed_form import expect_pymatting
-from vmatte.errors import InputError, OutputExistsError, VmatteError, writing
+from vmatte.errors import (
+    InputError,
+    InputNotFoundError,
+    OutputExistsError,
+    VmatteError,
+    writing,
+)
 from vmatte.images.cache import Cache
 from vmatte.images.cut import ImageOptions, infer, read_bytes, show
 from vmatte.images.files import Target, Task
@@ -93,7 +99,7 @@ class Batch:
         """Look the model up, and check that it may be used; it is loaded when it is needed.
 
         matter: the same, loaded already; it stays open.
-        Raises ModelError, InputError where there is no such background.
+        Raises ModelError, InputError where there is no such background, InputNotFoundError.
         """
         self.summary = Summary()
         self._targets, self._options, self._cache = targets, options, cache
@@ -105,11 +111,16 @@ class Batch:
         if options.refine.method == "closed-form":
             expect_pymatting()
         # Told once, not for every picture.
+        steer = options.steer
+        for path in (steer.scribbles, steer.trimap, steer.plate):
+            if path is not None and not path.exists():
+                raise InputNotFoundError(f"{path}: no such file; check the path")
         compositor_of("composite", options.background, options.fit)
         self._matter, self._lent = matter, matter is not None
         self._loading = threading.Lock()
         self._basis = self._describe() if cache is not None else ""
         self._taken: dict[Path, str] = {}
+        self._bad: set[str] = set()
         self._stopped = False
 
     def stop(self) -> None:
@@ -131,7 +142,7 @@ class Batch:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="vmatte-image")
         try:
             for count, result in enumerate(self._flow(iter(tasks), pool, workers), 1):
-                self.summary.add(result)
+                self._count(result)
                 if count % _TIDY == 0:
                     give_back()
                 self.summary.seconds = time.perf_counter() - begin
@@ -144,6 +155,16 @@ class Batch:
                 if not self._lent:
                     self._matter.close()
                     self._matter = None
+
+    def _count(self, result: Result) -> None:
+        name = result.task.name
+        if name in self._bad:
+            # In a watched folder: it was still being written when it was read before.
+            self._bad.discard(name)
+            self.summary.failed -= 1
+        if result.state == "failed":
+            self._bad.add(name)
+        self.summary.add(result)
 
     def _flow(
         self, tasks: Iterator[Task | None], pool: ThreadPoolExecutor, ahead: int
@@ -213,7 +234,7 @@ class Batch:
                         f"{task.name}: would be written to {path}, as {other} is; rename one"
                     )
             files = [p for p in task.outputs if p is not None]
-            if self._skip and files and all(p.exists() for p in files):
+            if self._skip and not task.again and files and all(p.exists() for p in files):
                 return Result(task=task, state="skipped")
             for path in files:
                 if path.exists() and not self._overwrite and not self._skip:

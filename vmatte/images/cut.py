@@ -35,7 +35,10 @@ class Margin:
     def __post_init__(self) -> None:
         """Raise OptionError on values out of range."""
         if not (0 <= self.pixels <= 1e5 and 0 <= self.share <= 5):
-            raise OptionError("the margin of --crop must be 0 to 100000 pixels, or 0% to 500%")
+            given = f"{self.share:.0%}" if self.share else f"{self.pixels:g} pixels"
+            raise OptionError(
+                f"the margin of --crop is {given}; expected 0 to 100000 pixels, or 0% to 500%"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,8 @@ def show(
         box = subject_box(full, options.crop)
         if box is None:
             notes = ("not cropped: nothing was found in it",)
+    elif matte.alpha.max() < SEEN:
+        notes = ("nothing was found in it",)
     found = []
     for kind in kinds:
         frame = _compose(picture.frame, full, kind, options.background, options.fit)

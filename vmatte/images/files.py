@@ -33,6 +33,8 @@ class Task:
 
     source: Path | None
     outputs: tuple[Path | None, ...]
+    again: bool = False
+    """Whether the picture changed since a result was made of it."""
 
     @property
     def name(self) -> str:
@@ -51,16 +53,21 @@ def parse_targets(
         if not text:
             raise OptionError(f"output {name!r} names no file")
         see_through = transparent and kind == "composite"
+        usual = "PNG" if see_through or kind == "alpha" else "JPEG"
         chosen = SUFFIXES[f".{format}"] if format else None
         if text == STDIN:
             if many:
                 raise OptionError("standard output takes one picture; give a folder to -o")
-            target = Target(kind, None, False, chosen or "PNG")
+            target = Target(kind, None, False, chosen or usual)
         elif many or Path(text).is_dir() or text.endswith("/") or not Path(text).suffix:
             if many and Path(text).suffix.lower() in SUFFIXES and not Path(text).is_dir():
                 raise OptionError(f"output {text} is one file, but there may be several pictures; "
                                   "give a folder")  # fmt: skip
-            usual = "PNG" if see_through or kind == "alpha" else "JPEG"
+            if any(Path(i).is_dir() and Path(i).resolve() == Path(text).resolve() for i in inputs):
+                raise OptionError(
+                    f"output {text} is the pictures' own folder, where results would be taken for "
+                    "pictures, or replace them; give another, such as one below it"
+                )
             target = Target(kind, Path(text), True, chosen or usual)
         else:
             suffix = Path(text).suffix.lower()
@@ -130,8 +137,9 @@ def watch(
                     continue  # gone again
                 mark = now[file] = (stat.st_size, stat.st_mtime_ns)
                 if before.get(file) == mark and done.get(file) != mark:
+                    again = file in done
                     done[file] = mark
-                    yield Task(file, _outputs(file, folder, targets))
+                    yield Task(file, _outputs(file, folder, targets), again)
         before = now
         yield None
         time.sleep(_POLL)
@@ -139,14 +147,15 @@ def watch(
 
 def pictures_in(folder: Path, targets: Sequence[Target]) -> list[Path]:
     """Return the pictures below ``folder`` in natural order, but no results of ours."""
-    ours = [t.path.resolve() for t in targets if t.path is not None and t.folder]
+    places = [t.path.resolve() for t in targets if t.path is not None and t.folder]
+    ours = [p for p in places if folder.resolve() in p.parents]
     found = [
         p
         for p in folder.rglob("*")
         if p.suffix.lower() in READABLE
         and not any(part.startswith(".") for part in p.relative_to(folder).parts)
         and p.is_file()
-        and not any(p.resolve().is_relative_to(o) for o in ours if o != folder.resolve())
+        and not any(p.resolve().is_relative_to(o) for o in ours)
     ]
     return sorted(found, key=lambda p: [natural(Path(x)) for x in p.parts])
 

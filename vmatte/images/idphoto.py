@@ -32,6 +32,9 @@ _WIDER = 1.15
 _SHOULDERS = 1.6
 """How much wider than the head what lies below it must become to be shoulders."""
 
+_OTHER = 0.25
+"""Width over that of the widest head beside it from which something is a head, too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
@@ -150,9 +153,25 @@ def find_head(alpha: Map) -> Head:
         # Near a camera, shoulders show beside the chin and seem to be the neck's end.
         chin = crown + max(_NECK * neck, _SHORT_HAIR * head_width)
         how = "the outline of head and neck"
+    if _heads(figure, crown, chin) > 1:
+        raise InputError(
+            "more than one head seems to be in it; an ID photo needs one person: cut the others "
+            "off, or cover them with --drop"
+        )
     columns = np.flatnonzero(figure[crown : round(crown + 0.7 * (chin - crown))].any(0))
     middle = (columns[0] + columns[-1] + 1) / 2
     return Head(crown, chin, middle, how)
+
+
+def _heads(figure: NDArray[np.bool_], crown: int, chin: float) -> int:
+    """Return how many heads lie beside one another, as far as gaps between them tell."""
+    most = 1
+    for share in (0.2, 0.3, 0.4):
+        row = figure[round(crown + share * (chin - crown))].astype(np.int8)
+        ends = np.flatnonzero(np.diff(row, prepend=0, append=0))
+        widths = ends[1::2] - ends[::2]
+        most = max(most, int((widths > _OTHER * widths.max()).sum()))
+    return most
 
 
 def _neck(widths: Map) -> tuple[int | None, float]:

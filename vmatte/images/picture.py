@@ -85,10 +85,16 @@ def read_picture(data: bytes, name: str) -> Picture:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     heif = _heif()
+    if not data:
+        raise UnsupportedMediaError(f"{name}: not a picture: it is empty")
     try:
         with Image.open(io.BytesIO(data)) as image:
             check_size(name, *image.size)
             deep = _is_deep(image, data)
+            if image.mode in ("I", "F") and not deep:
+                raise UnsupportedMediaError(
+                    f"{name}: has 32 bits a channel; save it with 8 or 16, then try again"
+                )
             turn = image.getexif().get(_ORIENTATION, 1)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
@@ -202,13 +208,17 @@ def _tags(image: Any) -> Tags:
         # Read and written anew: the small picture inside, with the old background, is left out.
         exif=exif.tobytes() if len(exif) else None,
         xmp=xmp if isinstance(xmp, bytes) else None,
-        dpi=None if dpi is None else (float(dpi[0]), float(dpi[1])),
+        # Of a TIFF that says nothing Pillow says 1.
+        dpi=(float(dpi[0]), float(dpi[1])) if dpi is not None and min(dpi) > 1 else None,
     )
 
 
 def _plain(image: Any, tags: Tags) -> Picture:
     from PIL import ImageCms
 
+    if image.mode.startswith("I;16"):  # of JPEG 2000; Pillow would cut it at 255
+        gray = np.asarray(image, np.uint16)[:, :, None]
+        return from_pixels(np.repeat(gray, 3, axis=2), None, replace(tags, icc=None))
     alpha = None
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
