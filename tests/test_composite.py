@@ -222,6 +222,28 @@ def test_memory_of_pictures_is_used_again_only_when_nobody_reads_it() -> None:
     assert (other.width, other.height) == (32, 48)
 
 
+def test_pictures_that_only_a_moment_needed_are_let_go() -> None:
+    pictures = Pictures()
+    moment = [pictures.take(64, 48, "yuv420p") for _ in range(9)]
+    addresses = {m.planes[0].buffer_ptr for m in moment}
+    assert len(addresses) == 9
+    del moment
+
+    def held() -> int:
+        return len(pictures._held)
+
+    before = pictures.take(64, 48, "yuv420p")
+    for _ in range(300):
+        # As a run does: one is read while the next is filled.
+        now = pictures.take(64, 48, "yuv420p")
+        before = now
+    assert held() == 9  # Until then the moment was part of what was looked at.
+    for _ in range(300):
+        now = pictures.take(64, 48, "yuv420p")
+        before = now
+    assert held() == 2 and before is now
+
+
 def test_memory_that_a_filter_still_reads_is_left_alone() -> None:
     """Encoders and filters hold the memory, not the picture that Python knows."""
     pictures = Pictures()

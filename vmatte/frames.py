@@ -204,11 +204,15 @@ class Pictures:
     """
 
     _MOST = 16
+    _LOOK = 256
+    """Pictures given, after which those are let go that none of them needed: a moment in which much
+    was under way is no reason to hold as much for ever."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._held: list[VideoFrame] = []
         self._kind = (0, 0, "")
+        self._given = self._needed = 0
         self._lock = threading.Lock()
 
     def take(self, width: int, height: int, format: str) -> VideoFrame:
@@ -217,12 +221,18 @@ class Pictures:
             if self._kind != (width, height, format):
                 self._kind = width, height, format
                 self._held.clear()
+            self._given += 1
+            if self._given % self._LOOK == 0:
+                del self._held[self._needed :]
+                self._needed = 0
             for index in range(len(self._held)):
                 if _users(self._held, index) == _ALONE:
+                    self._needed = max(self._needed, index + 1)
                     return _cleared(self._held[index])
             picture = new_picture(width, height, format)
             if len(self._held) < self._MOST:
                 self._held.append(picture)
+            self._needed = len(self._held)
             return picture
 
 
