@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vmatte.allocator import keep_pictures_apart
+from vmatte.allocator import give_back, keep_pictures_apart
 from vmatte.composite import Advanced, Compositor
 from vmatte.composite.hdr import srgb
 from vmatte.concurrency import Channel, StoppedError
@@ -64,6 +64,10 @@ class Output:
 
 
 _READER, _WRITER = "vmatte-reader", "vmatte-writer-{}"
+
+
+_TIDY = 250
+"""Frames between two times that free memory goes back to the system."""
 
 
 _Item = tuple[Frame, NDArray[np.uint8]]
@@ -271,6 +275,8 @@ class Pipeline:
             for lane in self._lanes:
                 lane.put(job)
             count += 1
+            if count % _TIDY == 0:
+                give_back()
             if self._progress is not None:
                 self._progress(count, self._source.info)
         return count
