@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from user import Call, User, call, user
 
+from vmatte.compare.inputs import find_inputs, open_input
 from vmatte.compare.report import zoom_box
 from vmatte.metrics import edge_f, f_score
 
@@ -51,6 +52,10 @@ def test_the_zoom_is_where_mattes_differ() -> None:
     left, top, right, bottom = zoom_box([one, other])
     assert left <= 66 and top <= 66 and right >= 70 and bottom >= 70
     assert (right - left, bottom - top) == (16, 16)
+    # One that has nothing: what the other shows of its edge, not of its inside.
+    left, top, right, bottom = zoom_box([one, np.zeros_like(one)])
+    assert len(np.unique(one[top:bottom, left:right])) > 1
+    assert zoom_box([one, one]) == zoom_box([one])
     assert zoom_box([one]) == zoom_box([one]) and zoom_box([one[:9, :9]])[2:] == (9, 9)
 
 
@@ -113,6 +118,21 @@ def test_a_report(user: User, pictures: Path) -> None:
                            "r.html"}  # fmt: skip
 
 
+def test_pictures_are_read_as_image_reads_them(pictures: Path) -> None:
+    """One that is turned by its EXIF, of a kind that videos do not have, and CMYK."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("CMYK", (40, 24), (0, 255, 255, 0)).save(pictures / "3.jpg", exif=exif)
+    Image.new("RGB", (40, 24), "blue").save(pictures / "4.avif")
+    found = [path for path, _, _ in find_inputs([str(pictures)], None)]
+    assert [p.name for p in found] == ["1.png", "2.png", "3.jpg", "4.avif"]
+    source = open_input(found[2])
+    (frame,) = source
+    source.close()
+    assert source.info.still and source.info.size == (24, 40)
+    np.testing.assert_allclose(frame.rgb((24, 40))[5, 5], [255, 0, 0], atol=3)
+
+
 def test_a_video_without_truth(user: User) -> None:
     words = ("clip.mp4", "--models", "tiny", "--limit", "3", "--runtime", "onnxruntime")
     code, out, err = user.run("compare", *words, "-o", "r.html")
@@ -129,7 +149,11 @@ def test_a_video_without_truth(user: User) -> None:
         (("in", "--models", "tiny,tiny", "-o", "r.html"), "OptionError: --models needs different"),
         (("in", "--models", "moon", "-o", "r.html"), "UnknownModelError: no model is called"),
         (("in", "--models", "tiny", "-o", "r.pdf"), "UnsupportedOutputError: r.pdf: the report"),
-        (("in", "--models", "tiny", "-o", "r.html", "--truth", "in/1.png"), "InputError: in/1.png"),
+        (
+            ("in", "--models", "tiny", "-o", "r.html", "--truth", "in/1.png"),
+            "InputNotFoundError: in",
+        ),
+        (("empty", "--models", "tiny", "-o", "r.html"), "InputError: empty: a folder without"),
         (("in", "--models", "rmbg", "-o", "r.html"), "ModelUnavailableError: rmbg-1.4 may not"),
         (
             ("clip.mp4", "--models", "tiny", "-o", "r.html", "--truth", "bad"),
@@ -141,6 +165,7 @@ def test_what_cannot_be(
     user: User, call: Call, pictures: Path, words: tuple[str, ...], message: str
 ) -> None:
     (user.here / "bad").mkdir()
+    (user.here / "empty").mkdir()
     Image.new("L", (32, 32)).save(user.here / "bad/clip.png")
     code, out, err = call("compare", *words)
     assert code == 1 and out == ""

@@ -85,7 +85,10 @@ def _plot(table: Sequence[dict[str, Any]]) -> str:
     width, height, left, bottom = 720, 340, 60, 50
     low = math.floor(math.log10(max(min(p[0] for p in points), 0.1)))
     high = max(low + 1, math.ceil(math.log10(max(p[0] for p in points))))
-    top = 1.15 * max(max(p[1] for p in points), 1e-6)
+    most = max(max(p[1] for p in points), 1e-3)
+    step = _step(most / 5)
+    steps = math.ceil(1.05 * most / step)
+    top = steps * step
 
     def x(ms: float) -> float:
         share: float = (math.log10(max(ms, 0.1)) - low) / (high - low)
@@ -103,11 +106,11 @@ def _plot(table: Sequence[dict[str, Any]]) -> str:
         parts.append(f'<path class="grid" d="M{at:.0f} 10V{y(0):.0f}"/>')
         label = f"{10**power:g}"
         parts.append(f'<text x="{at:.0f}" y="{y(0) + 18:.0f}" text-anchor="middle">{label}</text>')
-    for n in range(5):
-        value = top * n / 4
+    for n in range(steps + 1):
+        value = step * n
         parts.append(f'<path class="grid" d="M{left} {y(value):.0f}H{width - 10}"/>')
         parts.append(
-            f'<text x="{left - 8}" y="{y(value) + 4:.0f}" text-anchor="end">{value:.1f}</text>'
+            f'<text x="{left - 8}" y="{y(value) + 4:.0f}" text-anchor="end">{value:g}</text>'
         )
     parts.append(f'<text x="{width / 2}" y="{height - 8}" text-anchor="middle">'
                  "ms to matte a picture (log scale)</text>")  # fmt: skip
@@ -123,6 +126,12 @@ def _plot(table: Sequence[dict[str, Any]]) -> str:
         parts.append(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="5"/>')
         parts.append(f'<text x="{at_x + 9:.1f}" y="{label_y + 4:.1f}">{html.escape(name)}</text>')
     return "".join(parts) + "</svg>"
+
+
+def _step(least: float) -> float:
+    """Return the least of 1, 2, 2.5, 5 and 10 times a power of ten that is no less than it."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= least * (1 - 1e-9))
 
 
 def _pictures(comparison: Comparison, index: int) -> str:
@@ -153,13 +162,24 @@ def _figure(
 
 
 def zoom_box(alphas: Sequence[NDArray[np.uint8]]) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of where the mattes differ most; of one, its softest edge."""
+    """Return left, top, right, bottom of the edge where the mattes differ most.
+
+    Of one matte, or where all are equal, of its softest edge.
+    """
     h, w = alphas[0].shape
     side = max(16, min(h, w) // _ZOOM)
     stack = [a.astype(np.float32) / 255 for a in alphas]
-    interest = np.std(stack, axis=0) if len(stack) > 1 else 0.5 - np.abs(stack[0] - 0.5)
-    near = cv2.blur(interest.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
-    y, x = np.unravel_index(int(np.argmax(near)), near.shape)
+
+    def near(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        blurred = cv2.blur(values.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(blurred, np.float32)
+
+    edges = [cv2.morphologyEx(a, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) for a in stack]
+    # Within a part that one model leaves out there is nothing to see of the others' edges.
+    interest = near(np.std(stack, axis=0)) * near(np.mean(edges, axis=0))
+    if not interest.max() > 0:
+        interest = near(0.5 - np.abs(stack[0] - 0.5))
+    y, x = np.unravel_index(int(np.argmax(interest)), interest.shape)
     left = int(np.clip(int(x) - side // 2, 0, max(0, w - side)))
     top = int(np.clip(int(y) - side // 2, 0, max(0, h - side)))
     return left, top, min(w, left + side), min(h, top + side)

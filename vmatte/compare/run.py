@@ -11,15 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte import isolated
-from vmatte.errors import InputError, InputNotFoundError, OptionError
-from vmatte.evaluation import Clip, find_clips
-from vmatte.evaluation.dataset import VIDEO_SUFFIXES
+from vmatte.compare.inputs import open_input
+from vmatte.errors import InputError, OptionError
 from vmatte.matting import MatterOptions, expect_licence
 from vmatte.registry import load_registry
 from vmatte.runtimes import RuntimeOptions
-from vmatte.sources import open_source
-from vmatte.sources.images import SUFFIXES as IMAGE_SUFFIXES
-from vmatte.sources.images import natural
 
 Pixels = NDArray[np.uint8]
 
@@ -51,32 +47,6 @@ class Comparison:
     models: tuple[dict[str, Any], ...]
     inputs: tuple[tuple[str, Pixels], ...]
     cutouts: tuple[tuple[Pixels, ...], ...]
-
-
-def find_inputs(inputs: Sequence[str], truth: Path | None) -> list[tuple[Path, Path | None, str]]:
-    """Return (picture or video, its true matte, name) for each input.
-
-    A dataset (as of evaluate) brings its own true mattes; of others ``truth`` holds one of the same
-    stem. Raises InputNotFoundError, InputError.
-    """
-    found: list[tuple[Path, Path | None, str]] = []
-    for name in inputs:
-        path = Path(name)
-        if not path.exists():
-            raise InputNotFoundError(f"{name}: no such file or folder; check the path")
-        if not path.is_dir():
-            found.append((path, _truth_of(path, truth), path.name))
-            continue
-        files = sorted(
-            (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES),
-            key=natural,
-        )
-        if files and not any(p.stem == "alpha" for p in files):
-            found += [(p, _truth_of(p, truth), p.name) for p in files]
-            continue
-        clips: list[Clip] = find_clips(path)
-        found += [(c.video, c.alpha, c.name) for c in clips]
-    return found
 
 
 def compare_models(
@@ -128,7 +98,7 @@ def _run(model: str, clips: list[dict[str, Any]], options: CompareOptions) -> di
 
 def _shown(video: Path, limit: int) -> tuple[int, Pixels]:
     """Return which frame the report shows, and its picture: not the first, where there are more."""
-    source = open_source(str(video))
+    source = open_input(video)
     try:
         last, index = None, 0
         for index, frame in enumerate(source):
@@ -145,12 +115,3 @@ def _shown(video: Path, limit: int) -> tuple[int, Pixels]:
 def _read(path: str) -> Pixels:
     pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-
-def _truth_of(path: Path, truth: Path | None) -> Path | None:
-    if truth is None:
-        return None
-    fitting = [p for p in truth.iterdir() if p.stem == path.stem] if truth.is_dir() else []
-    if len(fitting) != 1:
-        raise InputError(f"{truth}: has {len(fitting)} files called {path.stem}.*; expected one")
-    return fitting[0]

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vmatte.compare.inputs import open_input
 from vmatte.composite import Subject
 from vmatte.composite.hdr import srgb
 from vmatte.errors import InputError
@@ -57,7 +58,7 @@ def _clip(matter: Matter[Any], clip: dict[str, Any], limit: int) -> dict[str, An
     seconds: dict[str, list[float]] = {"matte": [], "refine": []}
     scores = Scores()
     truth = None if clip["alpha"] is None else open_source(clip["alpha"])
-    source = open_source(clip["video"])
+    source = open_input(Path(clip["video"]))
     try:
         subject = Subject(transparent=True)
         subject.open(source.info)
