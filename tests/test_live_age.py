@@ -187,15 +187,15 @@ class Outward:
 
 
 def test_what_would_be_late_is_not_computed() -> None:
-    """A frame that has come 50 ms ago and needs 30 would be 80 old, of 67."""
+    """A frame that has come 60 ms ago and needs 20 or more would be 80 old, of 67."""
     seen: list[int] = []
 
     def slow(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         seen.append(round(float(rgb.mean()) / 20))
-        time.sleep(0.03)
+        time.sleep(0.02)
         return subject(rgb)  # type: ignore[no-any-return]
 
-    feed: Any = Script([0, 0.05, 0, 0.05, 0.05, 0, 0.01])
+    feed: Any = Script([0, 0.06, 0, 0.06, 0.06, 0, 0.01])
     tally = Tally()
     stages = Stages(feed, LiveOptions(), tally, lambda error: None)
     outward: Any = Outward()
