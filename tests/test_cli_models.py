@@ -271,10 +271,28 @@ def test_import(user: User, shared: Callable[[str], Path]) -> None:
     ]
     assert user.run("verify", "mine")[0] == 0
     assert "channel" in (user.models / "mine.toml").read_text()
+    code, out, err = user.run("info", "mine")
+    assert code == 0 and "licence        Apache-2.0" in out and "channel=0" in out, err
+    info = json.loads(user.run("info", "mine", "--json")[1])
+    assert info["params"]["channel"] == 0 and info["state"] == "here"
     code, _, err = user.run("import", str(file), "--name", "pphumanseg")
     assert code == 1 and "HashMismatchError: pphumanseg is taken by a file with sha256" in err
     code, _, err = user.run("import", str(file), "--param", "x")
     assert code == 1 and "OptionError: --param is 'x', expected KEY=VALUE" in err
+    code, out, err = user.run("remove", "mine")
+    assert code == 0 and len(out.splitlines()) == 2, err
+    assert user.left() == {"import.lock"}
+
+
+def test_remove_leaves_what_is_not_its_own(user: User) -> None:
+    code, _, err = user.run("remove", "vmatte")
+    assert code == 1 and "is part of vmatte" in err
+    code, _, err = user.run("remove", "u2net")
+    assert code == 1 and "u2net is not on this machine" in err
+    user.register(more='[models.other]\nfamily = "u2net"\nfile = "tiny.onnx"\n'
+                       f'sha256 = "{SHA256}"\nlicence = "MIT"')  # fmt: skip
+    code, _, err = user.run("remove", "tiny")
+    assert code == 1 and "written by hand" in err and (user.models / "tiny.toml").exists()
 
 
 def test_import_runs_the_file_once(user: User, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""vmatte models: list, fetch, check and import models."""
+"""vmatte models: list, fetch, check, import and remove models."""
 
 import json
 import sys
@@ -22,6 +22,7 @@ from vmatte.registry import (
     load_registry,
 )
 from vmatte.registry.importing import import_model
+from vmatte.registry.removing import remove_model
 
 
 @click.group(
@@ -48,7 +49,7 @@ from vmatte.registry.importing import import_model
 def command(
     context: click.Context, models_dir: Path | None, offline_dir: Path | None, offline: bool | None
 ) -> None:
-    """List, fetch, check and import models."""
+    """List, fetch, check, import and remove models."""
     context.obj = find_places(models_dir, offline_dir, offline)
 
 
@@ -75,6 +76,38 @@ def list_models(places: Places, as_json: bool) -> None:
                 ",".join([*row["aliases"], *(["default"] if row["default"] else [])]),
             )
             click.echo("\t".join("" if cell is None else str(cell) for cell in cells))
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def info(places: Places, name: str, as_json: bool) -> None:
+    """Show all that is known of a model: where it is or can be had, and how it is run."""
+    registry = load_registry(places)
+    record = registry.get(name)
+    row = {**_row(registry, Store(places), record), "params": dict(record.params)}
+    if as_json:
+        click.echo(json.dumps(row, indent=2, ensure_ascii=False))
+        return
+    for key, value in row.items():
+        if value in (None, "", [], {}):
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            text = "yes" if part is True else "no" if part is False else part
+            text = ", ".join(f"{k}={v}" for k, v in part.items()) if key == "params" else text
+            click.echo(f"{key.replace('_', ' '):<15}{text}")
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.pass_obj
+def remove(places: Places, names: tuple[str, ...]) -> None:
+    """Delete the files of models that were fetched or imported."""
+    registry, store = load_registry(places), Store(places)
+    for record in [registry.get(name) for name in names]:
+        for gone in remove_model(record, registry, store):
+            click.echo(f"{record.name}: deleted {gone}")
 
 
 @command.command()
@@ -116,7 +149,11 @@ def verify(places: Places, names: tuple[str, ...]) -> None:
 
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--family", help="How to run it; needed for a file that vmatte does not know.")
+@click.option(
+    "--family",
+    help="How to run it, such as u2net, modnet or still; needed for a file that vmatte does not "
+    "know. A name that is none lists them.",
+)
 @click.option("--name", help="The model's name (default: the known one, else the file's).")
 @click.option("--licence", help="Licence of the weights, shown by list.")
 @click.option("--size", type=Size(), help="Of the picture that the network takes.")

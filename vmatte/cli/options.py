@@ -217,7 +217,12 @@ def _image(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, type=click.Path(path_type=Path), metavar="FILE", help=help)
 
 
-_trimap = _image("--trimap", "The same, of the first frame, and carried along; or a video of them.")
+_trimap = _image(
+    "--trimap",
+    "Image of the frame's size: white is subject, black is background, the rest is open (of a "
+    "still, --refine closed-form solves that). In a video it is of the first frame, and carried "
+    "along; or a video or folder of them.",
+)
 
 live_steer_options = group(
     click.option(

@@ -91,7 +91,7 @@ def _known(sha256: str, registry: Registry, name: str | None) -> ModelRecord | N
             way = "give another --name"
             raise HashMismatchError(
                 f"{name} is taken by a file with sha256 {record.sha256}, got sha256 {sha256}; "
-                + (f"{way} or delete {record.name}.toml" if record.own else way)
+                + (f"{way}, or: vmatte models remove {name}" if record.own else way)
             )
     else:
         found = registry.by_sha256(sha256)
@@ -130,7 +130,8 @@ def _own(
         raise OptionError(f"the name {name!r} is taken by vmatte; give another --name")
     if name in registry.names() and registry.get(name).sha256 != sha256:
         raise OptionError(
-            f"another model of yours is called {name!r}; give another --name or delete {name}.toml"
+            f"another model of yours is called {name!r}; give another --name, or run: "
+            f"vmatte models remove {name}"
         )
     _expect_onnx(file, copy)
     before = registry.get(name).licence if name in registry.names() else "not stated"

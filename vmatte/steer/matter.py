@@ -39,7 +39,8 @@ def steered(
     many = options.trimap is not None and holds_many(options.trimap)
     if many and still:
         raise InputError(
-            f"{options.trimap}: holds several trimaps, but there is one picture; give one image"
+            f"{options.trimap}: is a video or a folder of trimaps, but there is one picture; give "
+            "one image, such as a PNG"
         )
     if options.trimap is not None and not many:
         first = read_trimap(options.trimap, width, height, stretch=False)
