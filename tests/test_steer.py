@@ -142,7 +142,7 @@ def test_a_trimap_for_each_frame(tmp_path: Path) -> None:
             matter.step(rgb, state)
     finally:
         matter.close()
-    with pytest.raises(InputError, match="holds several"):
+    with pytest.raises(InputError, match="a folder of trimaps"):
         steered(FunctionMatter(half, WORKING), options, *SIZE, still=True)
 
 
