@@ -155,6 +155,19 @@ def test_other_kinds_of_pixels() -> None:
     assert read_picture(gray, "x").tags.icc is None
 
 
+def test_of_several_pictures_the_first() -> None:
+    first, second = Image.fromarray(gradient()), Image.new("RGB", (40, 24), "red")
+    for format in ("GIF", "WEBP", "TIFF", "PNG"):
+        more = {"lossless": True} if format == "WEBP" else {}
+        data = file(first, format, save_all=True, append_images=[second], **more)
+        picture = read_picture(data, "x")
+        assert picture.of == 2, format
+        assert np.abs(pixels(picture).astype(int) - gradient()).mean() < 12, format
+    matte = Matte(np.ones((24, 40), np.float32))
+    (shown,) = show(picture, gradient(), matte, ["alpha"], ImageOptions(refine=PLAIN))
+    assert shown.notes == ("the first of 2 pictures in it",)
+
+
 def test_heic_and_avif(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     heif.from_pillow(Image.fromarray(gradient(64, 64))).save(str(tmp_path / "a.heic"), quality=95)

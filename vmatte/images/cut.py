@@ -98,17 +98,19 @@ def show(
     if options.id_photo is not None:
         return [_id_photo(picture, full, kind, options, options.id_photo) for kind in kinds]
     box = None
-    notes: tuple[str, ...] = ()
+    notes = []
+    if picture.of > 1:
+        notes.append(f"the first of {picture.of} pictures in it")
     if options.crop is not None:
         box = subject_box(full, options.crop)
         if box is None:
-            notes = ("not cropped: nothing was found in it",)
+            notes.append("not cropped: nothing was found in it")
     elif matte.alpha.max() < SEEN:
-        notes = ("nothing was found in it",)
+        notes.append("nothing was found in it")
     found = []
     for kind in kinds:
         frame = _compose(picture.frame, full, kind, options.background, options.fit)
-        found.append(Shown(frame if box is None else part(frame, box), picture.tags, notes))
+        found.append(Shown(frame if box is None else part(frame, box), picture.tags, tuple(notes)))
     return found
 
 

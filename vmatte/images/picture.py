@@ -42,6 +42,9 @@ OPAQUE = ("JPEG", "BMP")
 DEEP = ("PNG", "TIFF")
 """Formats that keep 16 bits."""
 
+_SEVERAL = ("GIF", "WEBP", "PNG", "AVIF", "TIFF")
+"""Formats with several pictures that are of one worth; others hold previews beside the picture."""
+
 _ORIENTATION = 0x0112
 
 
@@ -59,12 +62,14 @@ class Tags:
 class Picture:
     """One picture. frame: rgb24, or gbrp16le where it has 16 bits a channel, full range.
 
-    alpha: its own transparency, [H, W] float32 in 0..1; None where it has none.
+    alpha: its own transparency, [H, W] float32 in 0..1; None where it has none. of: how many
+    pictures there are in its file, of which it is the first.
     """
 
     frame: Frame
     alpha: NDArray[np.float32] | None
     tags: Tags
+    of: int = 1
 
     def rgb(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return [h, w, 3] uint8 at ``size`` = (width, height), over gray where transparent."""
@@ -95,13 +100,13 @@ def read_picture(data: bytes, name: str) -> Picture:
                 raise UnsupportedMediaError(
                     f"{name}: has 32 bits a channel; save it with 8 or 16, then try again"
                 )
+            several = getattr(image, "n_frames", 1) if image.format in _SEVERAL else 1
             turn = image.getexif().get(_ORIENTATION, 1)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             tags = _tags(image)
-            if deep:
-                return _deep(data, turn, name, tags)
-            return _plain(image, tags)
+            picture = _deep(data, turn, name, tags) if deep else _plain(image, tags)
+            return replace(picture, of=several)
     except (UnsupportedMediaError, DamagedMediaError):
         raise
     except UnidentifiedImageError as e:
