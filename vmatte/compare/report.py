@@ -141,7 +141,8 @@ def _pictures(comparison: Comparison, index: int) -> str:
     figures = [_figure("input", picture, box, None)]
     for model, cutout in zip(comparison.models, shown, strict=True):
         figures.append(_figure(model["model"], cutout, box, model["clips"][index]["means"]))
-    return f'<h2>{html.escape(name)}</h2><div class="row">{"".join(figures)}</div>'
+    row = f'<div class="row" style="--n: {len(figures)}">{"".join(figures)}</div>'
+    return f"<h2>{html.escape(name)}</h2>{row}"
 
 
 def _figure(
