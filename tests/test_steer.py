@@ -240,6 +240,9 @@ def test_steering_that_does_not_fit_the_frame(tmp_path: Path) -> None:
     text = tmp_path / "text.png"
     text.write_text("no image")
     refused(InputError, "not an image", trimap=text)
+    text.write_text("")
+    refused(InputError, "not an image", trimap=text)
+    refused(InputError, "is a directory", scribbles=tmp_path)
     with pytest.raises(OptionError, match="all, largest, centre"):
         SteerOptions(only="biggest")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="drop_specks"):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.composite import Fit
-from vmatte.errors import InputError, InputNotFoundError, OptionError, reading
+from vmatte.errors import InputError, OptionError, reading
 from vmatte.frames import Frame, StreamInfo, new_picture, plane_views
 from vmatte.fullmatte import FullMatte
 from vmatte.images.idphoto import Spec, frame_head
@@ -240,7 +240,4 @@ def _open(picture: Any) -> Picture:
 def read_bytes(path: Path) -> bytes:
     """Return the contents of a file. Raises InputNotFoundError, InputError."""
     with reading(str(path)):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError as e:
-            raise InputNotFoundError(f"{path}: no such file; check the path") from e
+        return path.read_bytes()

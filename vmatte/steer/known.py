@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vmatte.errors import InputError, InputNotFoundError
+from vmatte.errors import InputError, reading
 from vmatte.fullmatte import Map
 from vmatte.steer.options import Box
 
@@ -22,10 +22,10 @@ def read_trimap(path: Path, width: int, height: int, *, stretch: bool) -> Trimap
     Transparent pixels are unknown. stretch: scale an image of the frame's shape but another size.
     Raises InputNotFoundError and InputError.
     """
-    if not path.exists():
-        raise InputNotFoundError(f"{path}: no such file; check the path")
-    # Read as bytes: OpenCV itself cannot open every name.
-    found = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    with reading(str(path)):
+        data = path.read_bytes()
+    # Read as bytes: OpenCV itself cannot open every name, and fails on nothing.
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if found is None:
         raise InputError(f"{path}: not an image that can be read; expected PNG, JPEG, TIFF or WebP")
     image: NDArray[np.uint8] = found if found.dtype == np.uint8 else (found / 257).astype(np.uint8)

@@ -59,9 +59,9 @@ class SteerOptions:
     keep, drop: boxes that are wholly subject, wholly background. scribbles: an image of the frame's
     shape: white is subject, black is background, gray or transparent is left to the model. trimap:
     the same, of the first frame: it is carried along with the motion of a video; or a video or a
-    folder of trimaps, one for each frame. fill_holes: a
-    matte has no holes. drop_specks: islands smaller than a square of so many frame pixels go.
-    only: which connected part stays: the largest, or the one nearest the centre.
+    folder of trimaps, one for each frame. plate: a picture of the room without the subject.
+    fill_holes: a matte has no holes. drop_specks: islands smaller than a square of so many frame
+    pixels go. only: which connected part stays: the largest, or the one nearest the centre.
     """
 
     keep: tuple[Box, ...] = ()
