@@ -14,7 +14,7 @@ from PIL import Image
 from user import Call, User, call, user
 
 from vmatte.compare.inputs import find_inputs, open_input
-from vmatte.compare.report import zoom_box
+from vmatte.compare.views import views_of, zoom_box
 from vmatte.metrics import edge_f, f_score
 
 __all__ = ["call", "user"]
@@ -57,6 +57,17 @@ def test_the_zoom_is_where_mattes_differ() -> None:
     assert len(np.unique(one[top:bottom, left:right])) > 1
     assert zoom_box([one, one]) == zoom_box([one])
     assert zoom_box([one]) == zoom_box([one]) and zoom_box([one[:9, :9]])[2:] == (9, 9)
+
+
+def test_only_what_is_shown_is_kept() -> None:
+    """Many large pictures fit into memory."""
+    picture = np.zeros((900, 1200, 3), np.uint8)
+    cutout = np.zeros((900, 1200, 4), np.uint8)
+    cutout[200:500, 300:700, 3] = 255
+    for view in (views := views_of(picture, [cutout, cutout // 2])):
+        assert view.whole.shape[:2] == (270, 360) and view.zoomed.shape[:2] == (150, 150)
+        assert view.zoomed.base is None
+    assert len(views) == 3 and views[2].zoomed[:, :, 3].max() == 127
 
 
 class _Page(HTMLParser):
@@ -171,6 +182,11 @@ def test_what_cannot_be(
     assert code == 1 and out == ""
     assert err.replace("running  tiny\n", "").replace("running  rmbg-1.4\n", "").startswith(message)
     assert not list(user.here.glob("*.html")) and not list(user.here.glob(".vmatte*"))
+
+
+def test_a_model_that_is_missing_is_told_first(user: User, call: Call, pictures: Path) -> None:
+    code, _, err = call("compare", "in", "--models", "tiny,mediapipe", "-o", "r.html")
+    assert code == 1 and err.startswith("ModelUnavailableError: mediapipe_selfie")
 
 
 def test_real_models(user: User, shared: Callable[[str], Path]) -> None:

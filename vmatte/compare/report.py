@@ -8,19 +8,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from vmatte.compare.run import Comparison, Pixels
+from vmatte.compare.run import Comparison
+from vmatte.compare.views import Pixels, View
 from vmatte.metrics import LABELS, Means, mean_of
 from vmatte.report import Column, best_of, filled, html_table, page
-
-_SIDE = 360
-"""Longer side of the pictures side by side, in pixels."""
-
-_ZOOM = 6
-"""The zoomed part is this share of the shorter side."""
 
 _HIGHER = {"iou", "f_score", "edge_f"}
 """Scores of which more is better."""
@@ -135,55 +128,21 @@ def _step(least: float) -> float:
 
 
 def _pictures(comparison: Comparison, index: int) -> str:
-    name, picture = comparison.inputs[index]
-    shown = [cutouts[index] for cutouts in comparison.cutouts]
-    box = zoom_box([c[:, :, 3] for c in shown])
-    figures = [_figure("input", picture, box, None)]
-    for model, cutout in zip(comparison.models, shown, strict=True):
-        figures.append(_figure(model["model"], cutout, box, model["clips"][index]["means"]))
+    shown = comparison.inputs[index]
+    names = ["input", *(m["model"] for m in comparison.models)]
+    means = [None, *(m["clips"][index]["means"] for m in comparison.models)]
+    figures = [_figure(*figure) for figure in zip(names, shown.views, means, strict=True)]
     row = f'<div class="row" style="--n: {len(figures)}">{"".join(figures)}</div>'
-    return f"<h2>{html.escape(name)}</h2>{row}"
+    return f"<h2>{html.escape(shown.name)}</h2>{row}"
 
 
-def _figure(
-    name: str, pixels: Pixels, box: tuple[int, int, int, int], means: dict[str, Any] | None
-) -> str:
-    h, w = pixels.shape[:2]
-    scale = min(1.0, _SIDE / max(h, w))
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    whole = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    left, top, right, bottom = box
-    zoomed = pixels[top:bottom, left:right]
+def _figure(name: str, view: View, means: dict[str, Any] | None) -> str:
     note = "" if means is None else f" <small>MAD {means['mad']:.1f}</small>"
     images = "".join(
         f'<img class="{kind}" alt="{html.escape(name)}, {kind}" src="{_uri(image)}">'
-        for kind, image in (("whole", whole), ("zoom", zoomed))
+        for kind, image in (("whole", view.whole), ("zoom", view.zoomed))
     )
     return f"<figure>{images}<figcaption>{html.escape(name)}{note}</figcaption></figure>"
-
-
-def zoom_box(alphas: Sequence[NDArray[np.uint8]]) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the edge where the mattes differ most.
-
-    Of one matte, or where all are equal, of its softest edge.
-    """
-    h, w = alphas[0].shape
-    side = max(16, min(h, w) // _ZOOM)
-    stack = [a.astype(np.float32) / 255 for a in alphas]
-
-    def near(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        blurred = cv2.blur(values.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
-        return np.asarray(blurred, np.float32)
-
-    edges = [cv2.morphologyEx(a, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) for a in stack]
-    # Within a part that one model leaves out there is nothing to see of the others' edges.
-    interest = near(np.std(stack, axis=0)) * near(np.mean(edges, axis=0))
-    if not interest.max() > 0:
-        interest = near(0.5 - np.abs(stack[0] - 0.5))
-    y, x = np.unravel_index(int(np.argmax(interest)), interest.shape)
-    left = int(np.clip(int(x) - side // 2, 0, max(0, w - side)))
-    top = int(np.clip(int(y) - side // 2, 0, max(0, h - side)))
-    return left, top, min(w, left + side), min(h, top + side)
 
 
 def _uri(pixels: Pixels) -> str:

@@ -8,16 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vmatte import isolated
 from vmatte.compare.inputs import open_input
+from vmatte.compare.views import Pixels, View, views_of
 from vmatte.errors import InputError, OptionError
 from vmatte.matting import MatterOptions, expect_licence
-from vmatte.registry import load_registry
+from vmatte.registry import ensure_model, load_registry
 from vmatte.runtimes import RuntimeOptions
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +36,19 @@ class CompareOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What was found. models: what the worker says of each, in order (see worker.measure).
+class Shown:
+    """What the report shows of an input: itself, then each model's cut-out."""
 
-    inputs: name and the picture that is shown, [H, W, 3]; cutouts: by model and input, RGBA.
-    """
+    name: str
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found. models: what the worker says of each, in order (see worker.measure)."""
 
     models: tuple[dict[str, Any], ...]
-    inputs: tuple[tuple[str, Pixels], ...]
-    cutouts: tuple[tuple[Pixels, ...], ...]
+    inputs: tuple[Shown, ...]
 
 
 def compare_models(
@@ -57,31 +59,35 @@ def compare_models(
     """Run every model over all inputs. Raises VmatteError where one fails, with its name."""
     registry = load_registry()
     records = [registry.get(name) for name in options.models]
+    # Told now, not after other models have run.
     for record in records:
-        # Told now, not after the models before it have run.
         expect_licence(record, MatterOptions(accept_licence=options.accept_licence))
-    names = [record.name for record in records]
+    frames = [_shown(path, options.limit)[0] for path, _, _ in inputs]
+    for record in records:
+        ensure_model(record, accept_licence=options.accept_licence)
     with tempfile.TemporaryDirectory(prefix="vmatte-compare-") as folder:
-        clips, pictures = [], []
-        for n, (video, alpha, name) in enumerate(inputs):
-            shown, picture = _shown(video, options.limit)
-            pictures.append((name, picture))
-            clips.append(
+        results, previews = [], []
+        for record in records:
+            if progress is not None:
+                progress(record.name)
+            clips = [
                 {
                     "name": name,
                     "video": str(video),
                     "alpha": None if alpha is None else str(alpha),
-                    "shown": shown,
-                    "preview": f"{folder}/{n}.png",
+                    "shown": frame,
+                    "preview": f"{folder}/{record.name}-{n}.png",
                 }
-            )
-        results, cutouts = [], []
-        for name in names:
-            if progress is not None:
-                progress(name)
-            results.append(_run(name, clips, options))
-            cutouts.append(tuple(_read(str(c["preview"])) for c in clips))
-    return Comparison(tuple(results), tuple(pictures), tuple(cutouts))
+                for n, ((video, alpha, name), frame) in enumerate(zip(inputs, frames, strict=True))
+            ]
+            results.append(_run(record.name, clips, options))
+            previews.append([str(c["preview"]) for c in clips])
+        # One after the other: together, many large pictures would not fit into memory.
+        shown = tuple(
+            Shown(name, views_of(_shown(path, options.limit)[1], [_read(p[n]) for p in previews]))
+            for n, (path, _, name) in enumerate(inputs)
+        )
+    return Comparison(tuple(results), shown)
 
 
 def _run(model: str, clips: list[dict[str, Any]], options: CompareOptions) -> dict[str, Any]:
