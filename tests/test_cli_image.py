@@ -96,6 +96,15 @@ def test_folders_and_the_cache(user: User, call: Call, folder: Path,
     assert (summary["skipped"], summary["cached"]) == (2, 1)
 
 
+def test_what_was_told_is_told_again(user: User, call: Call) -> None:
+    picture(user.here / "in/black.png", 0)
+    for state in ("done", "cached"):
+        code, _, err = call("image", "in", "-o", "cut", "--json", "--overwrite", *FAST)
+        first = lines(err)[0]
+        assert code == 0 and first["state"] == state
+        assert first["notes"] == ["nothing was found in it"]
+
+
 def test_what_is_certain(user: User, call: Call, folder: Path) -> None:
     """Boxes in shares fit every picture; what fits only one is the others' failure."""
     picture(folder / "wide.png", size=(96, 48))

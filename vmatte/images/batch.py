@@ -40,6 +40,9 @@ _KEY = 2
 """Changes when the same picture and options give another result than before."""
 
 
+_NOTES = "-notes"
+"""Behind the key of the first output: what the user was told."""
+
 _TIDY = 50
 """Pictures between two times that free memory goes back to the system: sizes differ, and holes that
 fit none of the next ones would add up."""
@@ -243,10 +246,13 @@ class Batch:
                     )
             data = sys.stdin.buffer.read() if task.source is None else read_bytes(task.source)
             keys = self._keys(data)
-            kept = [self._cache.find(k) for k in keys] if self._cache is not None else []
-            if kept and all(k is not None for k in kept):
-                self._write(task, [k for k in kept if k is not None])
-                return Result(task=task, state="cached")
+            if self._cache is not None:
+                kept = [k for k in map(self._cache.find, keys) if k is not None]
+                if len(kept) == len(keys):
+                    self._write(task, kept)
+                    told = self._cache.find(keys[0] + _NOTES)
+                    notes = () if told is None else tuple(json.loads(told))
+                    return Result(task=task, state="cached", notes=notes)
             return keys, read_picture(data, task.name)
         except VmatteError as e:
             return _failed(task, e)
@@ -261,10 +267,12 @@ class Batch:
                 quality = self._options.quality
                 files.append(encode(image.frame, image.tags, target.format, quality))
             self._write(read.task, files)
+            notes = tuple(dict.fromkeys(n for s in shown for n in s.notes))
             if self._cache is not None:
+                if notes:
+                    self._cache.keep(read.keys[0] + _NOTES, json.dumps(notes).encode())
                 for key, data in zip(read.keys, files, strict=True):
                     self._cache.keep(key, data)
-            notes = tuple(dict.fromkeys(n for s in shown for n in s.notes))
             return Result(task=read.task, state="done", notes=notes)
         except VmatteError as e:
             return _failed(read.task, e)
