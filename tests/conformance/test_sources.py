@@ -15,6 +15,7 @@ from camera import Fake
 from media import SIZE, SPARSE, Sound, make_image, make_video, picture_of, y4m
 from rtsp_server import RtspServer
 
+from vmatte.compare.inputs import PictureSource
 from vmatte.frames import Frame, from_array
 from vmatte.sources import (
     FileSource,
@@ -89,6 +90,7 @@ CASES = {
     "synthetic": Case(
         lambda d: SyntheticSource(width=96, height=64, rate=Fraction(24), frames=6), _even(6, 24)
     ),
+    "picture": Case(lambda d: PictureSource(make_image(d / "a.png")), [Fraction(0)]),
     "list": Case(_list, _even(3, 30)),
 }
 
@@ -165,7 +167,8 @@ def _colours(frame: Frame) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["mp4", "ten-bit", "rgb", "odd", "png", "jpeg", "webp", "gif", "standard-input"]
+    "name",
+    ["mp4", "ten-bit", "rgb", "odd", "png", "jpeg", "webp", "gif", "picture", "standard-input"],
 )
 def test_colours_come_out_right(name: str, tmp_path: Path) -> None:
     """The corners that were drawn, through whatever format the source has."""
