@@ -97,14 +97,17 @@ def pictures(user: User) -> Path:
         Image.fromarray(np.dstack([alpha] * 3)).save(folder / f"{n}.png")
         Image.fromarray(alpha).save(user.here / "truth" / f"{n}.png")
     text = (user.models / "tiny.toml").read_text()
-    worse = text.replace("models.tiny", "models.worse") + "\nparams = { channel = 0 }\n"
+    # Its first class is the background.
+    params = 'params = { classes = ["wall", "lamp"] }'
+    worse = text.replace("models.tiny", "models.worse") + f"\n{params}\n"
     (user.models / "worse.toml").write_text(worse)
     return folder
 
 
 def test_a_report(user: User, pictures: Path) -> None:
     """In processes of their own, against known truth; the worse model gives the reverse."""
-    words = ("in", "--truth", "truth", "--models", "tiny,worse", "--runtime", "onnxruntime")
+    words = ("in", "--truth", "truth", "--models", "tiny,worse", "--runtime", "onnxruntime",
+             "--class=wall")  # fmt: skip
     code, out, err = user.run("compare", *words, "-o", "r.html", "--json")
     assert code == 0, err
     tiny, worse = json.loads(out)
@@ -158,6 +161,7 @@ def test_a_video_without_truth(user: User) -> None:
     [
         (("none", "--models", "tiny", "-o", "r.html"), "InputNotFoundError: none: no such file"),
         (("in", "--models", "tiny,tiny", "-o", "r.html"), "OptionError: --models needs different"),
+        (("in", "--models", "tiny", "-o", "r.html", "--class=cat"), "OptionError: --class is for"),
         (("in", "--models", "moon", "-o", "r.html"), "UnknownModelError: no model is called"),
         (("in", "--models", "tiny", "-o", "r.pdf"), "UnsupportedOutputError: r.pdf: the report"),
         (

@@ -64,6 +64,13 @@ Examples:
     help="Numbers that they compute with.",
 )
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="For the networks; 0: all.")
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    metavar="NAME",
+    help="What models matte that tell classes apart: cat, dog, car ...; repeatable.",
+)
 @accept_licence
 @click.option("--overwrite", is_flag=True, help="Replace a report that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON, too.")
@@ -76,11 +83,13 @@ def command(
     overwrite: bool,
     as_json: bool,
     accept_licence: bool,
+    classes: tuple[str, ...],
     **runtime: Any,
 ) -> None:
     """Compare models on pictures, videos and folders: cost, and error where truth is known.
 
-    The report is one HTML page with the cut-outs side by side, where they differ most enlarged.
+    The report is one HTML page with the cut-outs side by side, and enlarged the edge where they
+    differ most.
     """
     if Path(output).suffix.lower() not in (".html", ".htm"):
         raise UnsupportedOutputError(f"{output}: the report is HTML; name it report.html")
@@ -89,6 +98,7 @@ def command(
         runtime=RuntimeOptions(**runtime),
         limit=limit,
         accept_licence=accept_licence,
+        classes=classes,
     )
     found = find_inputs(inputs, truth)
     temporary = temporary_for(Path(output), overwrite)

@@ -20,12 +20,17 @@ from vmatte.runtimes import RuntimeOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions:
-    """What is compared. limit: frames of each video. runtime: the same for all models."""
+    """What is compared.
+
+    limit: frames of each video. runtime: the same for all models. classes: what those models matte
+    that tell classes apart.
+    """
 
     models: tuple[str, ...]
     runtime: RuntimeOptions = field(default_factory=RuntimeOptions)
     limit: int = 100
     accept_licence: bool = False
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise OptionError where there is nothing to compare."""
@@ -59,6 +64,8 @@ def compare_models(
     """Run every model over all inputs. Raises VmatteError where one fails, with its name."""
     registry = load_registry()
     records = [registry.get(name) for name in options.models]
+    if options.classes and not any(r.params.get("classes") for r in records):
+        raise OptionError("--class is for models that tell classes apart, such as deeplab")
     # Told now, not after other models have run.
     for record in records:
         expect_licence(record, MatterOptions(accept_licence=options.accept_licence))
@@ -97,6 +104,7 @@ def _run(model: str, clips: list[dict[str, Any]], options: CompareOptions) -> di
         "limit": options.limit,
         "runtime": asdict(options.runtime),
         "accept_licence": options.accept_licence,
+        "classes": options.classes,
     }
     result: dict[str, Any] = isolated.call("vmatte.compare.worker:measure", job, name=model)
     return result

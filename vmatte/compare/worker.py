@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -30,10 +30,15 @@ def measure(
     limit: int,
     runtime: dict[str, Any],
     accept_licence: bool,
+    classes: Sequence[str],
 ) -> dict[str, Any]:
     """Run ``model`` over ``clips``; return what the report shows of it."""
-    options = MatterOptions(runtime=RuntimeOptions(**runtime), accept_licence=accept_licence)
     record = load_registry().get(model)
+    options = MatterOptions(
+        runtime=RuntimeOptions(**runtime),
+        accept_licence=accept_licence,
+        classes=tuple(classes) if record.params.get("classes") else (),
+    )
     expect_licence(record, options)
     path = ensure_model(record, accept_licence=accept_licence)
     begin = time.perf_counter()
