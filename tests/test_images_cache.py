@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from vmatte.images import Cache
+from vmatte.images import Cache, ImageOptions
+from vmatte.images.keys import basis
+from vmatte.registry import load_registry
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(tmp_path: Path) -> None:
@@ -46,3 +48,18 @@ def test_the_cache_does_not_trust_what_is_there(tmp_path: Path) -> None:
     blocked = Cache(tmp_path / "f" / "g")
     blocked.keep(key, b"x")
     assert blocked.find(key) is None
+
+
+def test_a_folder_behind_is_part_of_what_a_result_depends_on(tmp_path: Path) -> None:
+    """A clip as a folder of images: another one there, another result."""
+    record = load_registry().get(load_registry().default)
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    options = ImageOptions(background=str(behind))
+    (behind / "0.png").write_bytes(b"one")
+    known = basis(record, options)
+    assert basis(record, options) == known
+    (behind / "1.png").write_bytes(b"two")
+    more = basis(record, options)
+    (behind / "1.png").write_bytes(b"three")
+    assert len({known, more, basis(record, options)}) == 3

@@ -1,6 +1,7 @@
 """The chroma key: exact edges, no spill, and the model's word on what is not the edge."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -17,11 +18,13 @@ from vmatte.composite.background import ColourBackground
 from vmatte.errors import OptionError
 from vmatte.frames import Frame, StreamInfo, from_array
 from vmatte.matting import Matte, MatterOptions, build_matter
+from vmatte.pipeline import Output, Pipeline
 from vmatte.refine import RefineOptions, refine
 from vmatte.registry import find_places, load_registry
 from vmatte.runtimes import RuntimeOptions
 from vmatte.sources import open_source
 from vmatte.steer.keyoptions import KeyOptions, parse_key
+from vmatte.testing import FunctionMatter, ListSource, MemorySink
 
 Array = NDArray[np.float32]
 GREEN, BLUE = np.float32([40, 170, 75]), np.float32([30, 70, 190])
@@ -148,6 +151,27 @@ def test_without_a_screen_the_model_decides() -> None:
     keyed, _ = run(rgb, model(alpha))
     plain, _ = run(rgb, model(alpha), None)
     np.testing.assert_array_equal(keyed.values(), plain.values())
+    assert not keyed.screen
+    assert plain.screen
+    assert run(scene()[1], model(alpha))[0].screen
+
+
+def test_frames_without_a_screen_are_told() -> None:
+    """One cut to a room in a video before a screen: how many frames the key had no say in."""
+    alpha, before = scene()
+    room = scene(np.float32([120, 110, 100]))[1]
+    shown = [native(rgb) for rgb in (before, room, before, room, room)]
+    given = [replace(f, pts=n) for n, f in enumerate(shown)]
+    low = model(alpha).alpha
+    matter = FunctionMatter(lambda rgb: low, size=low.shape[::-1])
+    output = Output(Composite(ColourBackground((0, 0, 0))), MemorySink())
+    output.open(info_of(given[0]))
+    options = RefineOptions(key=parse_key("green"))
+    stats = Pipeline(ListSource(info_of(given[0]), given), matter, [output], options=options).run()
+    assert [n for n in stats.notes if "--key" in n] == [
+        "--key: no screen of that colour was seen in 3 of 5 frames: there the model's matte "
+        "stands alone"
+    ]
 
 
 def test_the_subject_alone_has_its_own_colours() -> None:

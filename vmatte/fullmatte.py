@@ -196,7 +196,8 @@ class FullMatte:
     the channels of RGB in their order) [h, w] float32 at the working size, in code values: what to
     add to get the subject's own colour. Empty where colours stay as they are. subject: the frame in
     the subject's own colours, where they were found at full size (a chroma key); residual is then
-    empty.
+    empty. screen: False where the screen of a chroma key was looked for and not seen: the model's
+    matte stands alone.
     """
 
     size: tuple[int, int]
@@ -204,6 +205,7 @@ class FullMatte:
     solid: tuple[Region, ...]
     residual: tuple[Map, ...] = ()
     subject: VideoFrame | None = None
+    screen: bool = True
 
     def own(self, frame: Frame) -> Frame:
         """Return ``frame`` in the subject's own colours where these are known at full size."""

@@ -23,6 +23,7 @@ from vmatte.refine import RefineOptions, refine
 from vmatte.sinks import Sink
 from vmatte.sources import FrameSource
 from vmatte.stats import Clock, RunStats, peak_memory
+from vmatte.steer.keyoptions import NO_SCREEN
 
 DEPTH = 4
 """Frames that may wait between two stages: enough to smooth out, too few to fill memory."""
@@ -109,6 +110,7 @@ class Pipeline:
         self._workers = workers or min(4, os.cpu_count() or 1)
         self._stop = threading.Event()
         self._clock = Clock()
+        self._screenless = 0
         self._items: Channel[_Item] = Channel(DEPTH)
         self._lanes: list[Channel[_Job]] = [Channel(DEPTH) for _ in self._outputs]
         self._failures: list[BaseException] = []
@@ -146,6 +148,9 @@ class Pipeline:
         notes = [*info.notes]
         for output in self._outputs:
             notes += [f"{output.sink.name}: {n}" for n in getattr(output.sink, "notes", [])]
+        if self._screenless:
+            where = f"in {self._screenless} of {frames} frames"
+            notes.append(f"{NO_SCREEN} {where}: there the model's matte stands alone")
         return RunStats(
             frames=frames,
             dropped=0,
@@ -286,6 +291,9 @@ class Pipeline:
     ) -> list[Frame]:
         with self._clock.measure("refine"):
             full = refine(frame, rgb, matte, self._options)
+        if not full.screen:
+            with self._clock.lock:
+                self._screenless += 1
         with self._clock.measure("composite"):
             return [
                 o.compositor.compose(frame, full, a)

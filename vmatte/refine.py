@@ -100,7 +100,7 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
     scale = max(1.0, frame.width / alpha.shape[1])
     regions, solid = find_tiles(low, high, size)
     if not regions and keyed is None:
-        return FullMatte(size, (), solid)
+        return FullMatte(size, (), solid, screen=options.key is None)
     # A key is exact: where it is as large as the frame, a filter could only blur it.
     guided = options.method != "off" and options.threshold is None and (keyed is None or scale > 1)
     picture: Map | None = None
@@ -126,7 +126,8 @@ def refine(frame: Frame, rgb: NDArray[np.uint8], matte: Matte, options: RefineOp
             Edges(e.packing, impose_exactly(e.alpha, e.packing.gather(known).astype(np.uint8)))
             for e in edges
         ]
-    refined = FullMatte(size, tuple(edges), solid)
+    screen = options.key is None or keyed is not None
+    refined = FullMatte(size, tuple(edges), solid, screen=screen)
     if options.method == "closed-form":
         refined = _retiled(refined, solve(frame.rgb(size), refined.values(), matte, scale))
     if options.grow or options.feather:

@@ -1,6 +1,5 @@
 """Many pictures through one model: reading and writing beside inference."""
 
-import hashlib
 import json
 import os
 import sys
@@ -9,14 +8,13 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import vmatte
 from vmatte.allocator import give_back
 from vmatte.closed_form import expect_pymatting
 from vmatte.errors import (
@@ -29,16 +27,13 @@ from vmatte.errors import (
 from vmatte.images.cache import Cache
 from vmatte.images.cut import ImageOptions, infer, read_bytes, show
 from vmatte.images.files import Target, Task
+from vmatte.images.keys import basis, keys_of
 from vmatte.images.picture import Picture, encode, read_picture
 from vmatte.job import compositor_of
 from vmatte.matting import Engine, Matte, Matter, build_matter, expect_licence
 from vmatte.registry import Progress, ensure_model, load_registry
 from vmatte.sinks.file import commit, temporary_for
 from vmatte.steer import steered
-
-_KEY = 2
-"""Changes when the same picture and options give another result than before."""
-
 
 _NOTES = "-notes"
 """Behind the key of the first output: what the user was told."""
@@ -121,7 +116,7 @@ class Batch:
         compositor_of("composite", options.background, options.fit)
         self._matter, self._lent = matter, matter is not None
         self._loading = threading.Lock()
-        self._basis = self._describe() if cache is not None else ""
+        self._basis = "" if cache is None else basis(self._record, options)
         self._taken: dict[Path, str] = {}
         self._bad: set[str] = set()
         self._stopped = False
@@ -245,7 +240,7 @@ class Batch:
                         f"{path}: exists already; use --overwrite, --skip-existing or another name"
                     )
             data = sys.stdin.buffer.read() if task.source is None else read_bytes(task.source)
-            keys = self._keys(data)
+            keys = () if self._cache is None else keys_of(data, self._targets, self._basis)
             if self._cache is not None:
                 kept = [k for k in map(self._cache.find, keys) if k is not None]
                 if len(kept) == len(keys):
@@ -293,31 +288,6 @@ class Batch:
                     commit(temporary, path, overwrite)
             finally:
                 temporary.unlink(missing_ok=True)
-
-    def _describe(self) -> str:
-        """Return all that a result depends on, less the picture."""
-        options = asdict(self._options)
-        options["matter"].pop("accept_licence")
-        background = Path(self._options.background)
-        if os.path.isfile(background):  # noqa: PTH113 - a colour's name may be no path at all
-            options["background"] = hashlib.sha256(read_bytes(background)).hexdigest()
-        for name in ("scribbles", "trimap", "plate"):
-            if (path := options["steer"][name]) is not None:
-                options["steer"][name] = hashlib.sha256(read_bytes(path)).hexdigest()
-        return json.dumps(
-            [_KEY, vmatte.__version__, self._record.sha256, dict(self._record.params), options],
-            sort_keys=True,
-            default=str,
-        )
-
-    def _keys(self, data: bytes) -> tuple[str, ...]:
-        if self._cache is None:
-            return ()
-        picture = hashlib.sha256(data).hexdigest()
-        return tuple(
-            hashlib.sha256(f"{picture} {t.kind} {t.format} {self._basis}".encode()).hexdigest()
-            for t in self._targets
-        )
 
 
 def _drain(futures: "deque[Future[Result]]") -> "Iterator[Future[Result]]":

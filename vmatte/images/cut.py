@@ -20,6 +20,7 @@ from vmatte.job import compositor_of
 from vmatte.matting import Matte, Matter, MatterOptions, load_matter
 from vmatte.refine import RefineOptions, refine
 from vmatte.steer import SteerOptions, steered
+from vmatte.steer.keyoptions import NO_SCREEN
 
 SEEN = 0.3
 """Alpha from which a pixel belongs to what --crop keeps."""
@@ -99,6 +100,8 @@ def show(
         return [_id_photo(picture, full, kind, options, options.id_photo) for kind in kinds]
     box = None
     notes = []
+    if not full.screen:
+        notes.append(f"{NO_SCREEN}: the model's matte stands alone")
     if picture.of > 1:
         notes.append(f"the first of {picture.of} pictures in it")
     if options.crop is not None:

@@ -10,6 +10,7 @@ from vmatte.live.slate import Slate, plain
 from vmatte.live.tally import Tally
 from vmatte.live.timeline import TIME_BASE
 from vmatte.refine import RefineOptions, refine
+from vmatte.steer.keyoptions import NO_SCREEN
 
 
 class Composer:
@@ -42,6 +43,8 @@ class Composer:
             options = replace(options, decontaminate=False)
         with self._tally.clock.measure("refine"):
             full = refine(frame, matted.rgb, matted.matte, options)
+        if not full.screen:
+            self._tally.note(f"{NO_SCREEN}: there the model's matte stands alone")
         for lane in self.lanes:
             compositor = lane.output.compositor
             try:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from vmatte.errors import OptionError
 
+NO_SCREEN = "--key: no screen of that colour was seen"
+"""What the user is told, with where that was."""
+
 _NAMED = {"green": (0, 1, 0), "blue": (0, 0, 1)}
 
 
