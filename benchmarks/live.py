@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.common import RVM, arguments, models, table, write
 from benchmarks.soak import soak
 from benchmarks.stand_in import CLIP, RATE, Clip, over
+from vmatte.allocator import share_one_heap
 from vmatte.frames import Frame
 from vmatte.live import Feed, LiveOptions, LivePipeline
 from vmatte.matting import load_matter
@@ -166,6 +167,9 @@ def main() -> int:
     parser.add_argument("--fail-every", type=float, default=60, help="seconds between failures")
     parser.add_argument("--model", help="of the soak; default: the bundled one")
     args = parser.parse_args()
+    # As in ``vmatte live``, where nothing is loaded yet when the run asks for it: heaps that threads
+    # have made before are used again by later ones, and never give back what lies at their end.
+    share_one_heap()
     clip = Clip(args.shared / "clips" / CLIP)
     rgb = next(iter(clip.open())).rgb((320, 180))
     assert shows_marker(rgb), "the marker is not seen: the soak would prove nothing"
