@@ -167,8 +167,8 @@ def main() -> int:
     parser.add_argument("--fail-every", type=float, default=60, help="seconds between failures")
     parser.add_argument("--model", help="of the soak; default: the bundled one")
     args = parser.parse_args()
-    # As in ``vmatte live``, where nothing is loaded yet when the run asks for it: heaps that threads
-    # have made before are used again by later ones, and never give back what lies at their end.
+    # As in ``vmatte live``, where nothing is loaded yet when the run asks: heaps that threads made
+    # before are used again by later ones, and never give back what lies at their end.
     share_one_heap()
     clip = Clip(args.shared / "clips" / CLIP)
     rgb = next(iter(clip.open())).rgb((320, 180))

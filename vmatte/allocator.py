@@ -32,8 +32,8 @@ def share_one_heap() -> None:
 
     By itself glibc gives threads heaps of their own. Where threads come and go for hours, as those
     of a live run that loses its source, each new one may take another, which then grows to what a
-    thread needs, and stays. Holds for the whole process; heaps that are there already stay in use, so
-    ask before a model is loaded.
+    thread needs, and stays. Holds for the whole process; heaps that are there already stay in use,
+    so ask before a model is loaded.
     """
     _set((_ARENAS, 1))
 
