@@ -42,6 +42,14 @@ def pictures(path: Path) -> list[str]:
     return [hashlib.sha256(f.to_ndarray().tobytes()).hexdigest() for f in decode(path)]
 
 
+def wait_for_frames(client: Any, id: str, count: int) -> None:
+    """Wait until a job is in the middle of its work."""
+    end = time.monotonic() + 60
+    while (job := client.get(f"/api/jobs/{id}").json()).get("progress", {}).get("frames", 0) < count:
+        assert job["state"] in ("queued", "running") and time.monotonic() < end, job
+        time.sleep(0.02)
+
+
 def test_a_job_makes_what_vmatte_run_makes(client: Any, clip: Path, tmp_path: Path) -> None:
     response = post(client, clip, outputs="mp4,alpha", background="blur")
     assert response.status_code == 202, response.text
@@ -211,10 +219,7 @@ def test_cancel(tmp_path: Path) -> None:
     folder = tmp_path / "serve"
     with client_of(folder, duration=1000) as client:
         first, second = (post(client, long, background=b).json()["id"] for b in ("green", "blur"))
-        end = time.monotonic() + 60
-        while not client.get(f"/api/jobs/{first}").json().get("progress", {}).get("frames"):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for_frames(client, first, 1)
         for id in (second, first):
             assert client.delete(f"/api/jobs/{id}").json()["state"] == "cancelled"
         assert [p for p in (folder / "jobs").rglob("*") if p.is_file()] == []
@@ -223,14 +228,13 @@ def test_cancel(tmp_path: Path) -> None:
 
 
 def test_killed_in_mid_job_the_result_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
-    clip = make_video(tmp_path / "clip.mp4", times=range(40))
+    clip = make_video(tmp_path / "clip.mp4", times=range(400))
     short = make_video(tmp_path / "short.mp4", times=range(3))
     server = Server(tmp_path / "serve").start()
     with server.client() as client:
         id = post(client, clip, outputs="mp4,alpha").json()["id"]
         waiting = post(client, short, background="red").json()["id"]
-        while client.get(f"/api/jobs/{id}").json().get("progress", {}).get("frames", 0) < 5:
-            time.sleep(0.02)
+        wait_for_frames(client, id, 5)
     server.kill()
     assert not list((tmp_path / "serve" / "jobs" / id).glob("out")), "half a result has a name"
     server.start()

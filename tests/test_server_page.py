@@ -215,7 +215,9 @@ def test_cancel(page: Page, tmp_path: Path, server: Any) -> None:
     expect(page.locator("#list .words span")).to_have_text("Cancelled")
     with server.client() as client:
         states = {j["state"] for j in client.get("/api/jobs").json()["jobs"]}
+        end = time.monotonic() + 30
         while "running" in states:
+            assert time.monotonic() < end
             states = {j["state"] for j in client.get("/api/jobs").json()["jobs"]}
     assert states == {"cancelled"}
 
