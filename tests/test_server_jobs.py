@@ -45,7 +45,9 @@ def pictures(path: Path) -> list[str]:
 def wait_for_frames(client: Any, id: str, count: int) -> None:
     """Wait until a job is in the middle of its work."""
     end = time.monotonic() + 60
-    while (job := client.get(f"/api/jobs/{id}").json()).get("progress", {}).get("frames", 0) < count:
+    while (job := client.get(f"/api/jobs/{id}").json()).get("progress", {}).get(
+        "frames", 0
+    ) < count:
         assert job["state"] in ("queued", "running") and time.monotonic() < end, job
         time.sleep(0.02)
 

@@ -2,25 +2,16 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vmatte.cli.model_rows import licence_of, print_table, row_of, show_progress
 from vmatte.cli.options import accept_licence as accept_licence_option
 from vmatte.cli.values import Channels, Size, Triple
 from vmatte.errors import HashMismatchError, ModelUnavailableError, OptionError
-from vmatte.registry import (
-    ModelRecord,
-    Places,
-    Progress,
-    Registry,
-    Store,
-    find_places,
-    load_registry,
-)
+from vmatte.registry import Places, Store, find_places, load_registry
 from vmatte.registry.importing import import_model
 from vmatte.registry.removing import remove_model
 
@@ -63,11 +54,11 @@ def list_models(places: Places, as_json: bool) -> None:
     bytes, state, path, aliases (and 'default').
     """
     registry, store = load_registry(places), Store(places)
-    rows = [_row(registry, store, registry.get(name)) for name in registry.names()]
+    rows = [row_of(registry, store, registry.get(name)) for name in registry.names()]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():
-        _print_table(rows)
+        print_table(rows)
     else:
         for row in rows:
             size = "" if row["bytes"] is None else row["bytes"]
@@ -86,7 +77,7 @@ def info(places: Places, name: str, as_json: bool) -> None:
     """Show all that is known of a model: where it is or can be had, and how it is run."""
     registry = load_registry(places)
     record = registry.get(name)
-    row = {**_row(registry, Store(places), record), "params": dict(record.params)}
+    row = {**row_of(registry, Store(places), record), "params": dict(record.params)}
     if as_json:
         click.echo(json.dumps(row, indent=2, ensure_ascii=False))
         return
@@ -124,7 +115,7 @@ def pull(places: Places, names: tuple[str, ...], accept_licence: bool) -> None:
         with show_progress(record) as progress:
             path = store.ensure(record, progress, accept_licence=accept_licence, replace=True)
         click.echo(f"{record.name}: {path}")
-        click.echo(f"licence: {_licence(record)}")
+        click.echo(f"licence: {licence_of(record)}")
 
 
 @command.command()
@@ -211,7 +202,7 @@ def import_file(
         check=try_out,
     )
     click.echo(f"{record.name}: {store.find(record)}")
-    click.echo(f"family: {record.family}, licence: {_licence(record)}")
+    click.echo(f"family: {record.family}, licence: {licence_of(record)}")
     if record.own:
         click.echo(f"record: {places.own / record.name}.toml")
 
@@ -228,103 +219,6 @@ def path(places: Places, name: str) -> None:
             f"{record.name} is not on this machine; run: vmatte models pull {record.name}"
         )
     click.echo(found)
-
-
-@contextmanager
-def show_progress(record: ModelRecord) -> Iterator[Progress]:
-    """Show the fetching of a model on standard error: a bar on a terminal, else a line.
-
-    Nothing is shown until the first call of what it gives.
-    """
-    if not sys.stderr.isatty():
-        told = False
-
-        def tell(done: int, total: int | None) -> None:
-            nonlocal told
-            if not told:
-                told = True
-                click.echo(f"{record.name}: fetching {_size(record.bytes)} ...", err=True)
-
-        yield tell
-        return
-
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    bars = Bars(*columns, console=Console(stderr=True))
-    task = bars.add_task(record.name, total=None)
-
-    def draw(done: int, total: int | None) -> None:
-        bars.start()
-        bars.update(task, completed=done, total=total)
-
-    try:
-        yield draw
-    finally:
-        bars.stop()
-
-
-def _row(registry: Registry, store: Store, record: ModelRecord) -> dict[str, Any]:
-    found = store.locate(record)
-    if found is None:
-        state = "download" if record.sources else "import"
-    elif record.bytes not in (None, found.stat().st_size):
-        state = "damaged"
-    else:
-        state = "here"
-    return {
-        "name": record.name,
-        "aliases": [alias for alias, name in registry.aliases.items() if name == record.name],
-        "default": record.name == registry.default,
-        "family": record.family,
-        "licence": record.licence,
-        "non_commercial": record.non_commercial,
-        "bytes": record.bytes,
-        "sha256": record.sha256,
-        "state": state,
-        "path": None if found is None else str(found),
-        "people_only": record.people_only,
-        "recurrent": record.recurrent,
-        "own": record.own,
-        "sources": [str(source) for source in record.sources],
-        "description": record.description,
-    }
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("model", "licence", "size", "state", "what it is", box=None, pad_edge=False)
-    for row in rows:
-        names = [row["name"], *row["aliases"], *(["(default)"] if row["default"] else [])]
-        licence = row["licence"] + (", non-commercial" if row["non_commercial"] else "")
-        cells = (" ".join(names), licence, _size(row["bytes"]), row["state"], row["description"])
-        table.add_row(*map(escape, cells))
-    Console().print(table)
-
-
-def _licence(record: ModelRecord) -> str:
-    return record.licence + (" (not for commercial use)" if record.non_commercial else "")
-
-
-def _size(size: int | None) -> str:
-    return "? MB" if size is None else f"{size / 1e6:.1f} MB"
 
 
 def _param(text: str) -> tuple[str, Any]:
