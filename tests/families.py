@@ -32,6 +32,15 @@ class Case:
     def __str__(self) -> str:
         return f"{self.record}-{'real' if self.real else 'standin'}"
 
+    @property
+    def fixed(self) -> tuple[int, int] | None:
+        """The one size that the file takes; None where it takes many."""
+        params = record(self.record).params
+        if "size" not in params or self.standin is graphs.u2net:
+            return None
+        w, h = params["size"]
+        return w, h
+
 
 def resnet(path: Path) -> Path:
     return graphs.rvm(path, channels=graphs.RESNET50)
@@ -52,6 +61,7 @@ STANDINS = [
     Case("rvm", "rvm_mobilenetv3_fp16", half),
     Case("rvm", "rvm_resnet50", resnet),
     Case("u2net", "u2netp", graphs.u2net),
+    Case("u2net", "silueta", graphs.u2net_of_one_size),
     Case("isnet", "isnet-general-use", graphs.isnet),
     Case("mediapipe", "mediapipe_selfie", graphs.mediapipe),
     Case("mediapipe", "mediapipe_selfie_landscape", landscape),

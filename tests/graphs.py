@@ -133,21 +133,43 @@ def convgru(path: Path) -> Path:
     return b.save(path, inputs, outputs)
 
 
-def _still(path: Path, size: tuple[int, int], outputs: int, mean: float, gain: float) -> Path:
-    """Alpha = the mean of the three channels of the picture as it was before normalisation."""
+def _still(
+    path: Path,
+    size: tuple[int, int],
+    outputs: int,
+    mean: float,
+    gain: float,
+    sizes: Callable[[Builder, str], str] | None = None,
+) -> Path:
+    """Alpha = the mean of the three channels of the picture as it was before normalisation.
+
+    sizes: where given, a map at half the size is resized to what it returns for another map.
+    """
     w, h = size
     b = Builder()
     gray = b.conv("input.1", np.full((1, 3, 1, 1), gain / 3))
     shifted = b.add("Add", gray, b.constant(mean))
+    second = b.constant(0)
+    if sizes is not None:
+        pooled = b.add("MaxPool", gray, kernel_shape=[2, 2], strides=[2, 2])
+        whole = b.add("Resize", pooled, "", "", sizes(b, gray), mode="linear")
+        second = b.add("Mul", whole, second)
+        shifted = b.add("Add", shifted, second)
     names = [b.add("Identity", shifted, out="d0")]
     # The side outputs differ from the first: taking the wrong one must show.
-    names += [b.add("Mul", shifted, b.constant(0), out=f"d{i}") for i in range(1, outputs)]
+    names += [b.add("Mul", shifted, second, out=f"d{i}") for i in range(1, outputs)]
     return b.save(path, [value("input.1", [1, 3, h, w])], [value(n, [1, 1, h, w]) for n in names])
 
 
 def u2net(path: Path) -> Path:
-    """Write a stand-in for U²-Net: 320 x 320, seven outputs."""
-    return _still(path, (320, 320), 7, 0.449, 0.226)
+    """Write a stand-in for U²-Net: 320 x 320, seven outputs, sizes computed from other maps."""
+    return _still(path, (320, 320), 7, 0.449, 0.226, lambda b, like: b.add("Shape", like))
+
+
+def u2net_of_one_size(path: Path) -> Path:
+    """Write a stand-in for a simplified U²-Net, with its sizes baked in."""
+    sizes = np.array([1, 1, 320, 320], np.int64)
+    return _still(path, (320, 320), 7, 0.449, 0.226, lambda b, _: b.constant(sizes, np.int64))
 
 
 def isnet(path: Path) -> Path:

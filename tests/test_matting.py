@@ -241,6 +241,23 @@ def test_the_size_of_a_network_of_the_users_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(matter.step(rgb, None)[0].alpha, 0.4, atol=1e-5)
 
 
+def test_u2net_keeps_the_shape_of_pictures(tmp_path: Path) -> None:
+    """A file that says 320 x 320 but computes its sizes takes others; one that is told does not."""
+    for write, wanted in (
+        (graphs.u2net, [(320, 192), (192, 320), (320, 320), (320, 32), (32, 320), (320, 256)]),
+        (graphs.u2net_of_one_size, [(320, 320)] * 6),
+    ):
+        matter = build_matter(record("u2netp"), write(tmp_path / "u.onnx"), MatterOptions())
+        frames = [(1920, 1080), (720, 1280), (64, 64), (4000, 30), (1, 900), (640, 480)]
+        assert [matter.working_size(*size) for size in frames] == wanted
+        rgb = np.zeros((*wanted[0][::-1], 3), np.uint8)
+        assert matter.step(rgb, None)[0].alpha.shape == rgb.shape[:2]
+        matter.close()
+    other = graphs._still(tmp_path / "u.onnx", (512, 512), 7, 0.449, 0.226)
+    with pytest.raises(ModelError, match="512x512, but u2netp is to take one picture 1x3x320x320"):
+        build_matter(record("u2netp"), other, MatterOptions())
+
+
 def test_a_file_is_tried_out(tmp_path: Path) -> None:
     """What can only be seen by running it: too few channels."""
     path = graphs.u2net(tmp_path / "u.onnx")

@@ -40,16 +40,14 @@ __all__ = ["folder", "make"]
 def test_any_size_and_shape_of_frame(case: Case, make: Build) -> None:
     matter = make(case)
     sizes = [(640, 360), (360, 641), (16, 16), (97, 33), (4000, 30), (18, 900), (1, 1)]
-    fixed = "size" in record(case.record).params
-    for size in sizes[:1] if fixed else sizes:
+    for size in sizes[:1] if case.fixed else sizes:
         rgb = working(matter, size)
         matte, state = matter.step(rgb, matter.start(rgb.shape[1], rgb.shape[0]))
         check(matte, rgb)
         # A second step: the first one's state must fit the picture.
         check(matter.step(rgb, state)[0], rgb)
-    if fixed:
-        w, h = (int(n) for n in record(case.record).params["size"])
-        assert {matter.working_size(*size) for size in sizes} == {(w, h)}
+    if case.fixed:
+        assert {matter.working_size(*size) for size in sizes} == {case.fixed}
 
 
 @every
@@ -59,11 +57,11 @@ def test_a_share_of_the_working_size(case: Case, make: Build) -> None:
     w, h = matter.working_size(1280, 720)
     assert matter.working_size(1280, 720, 1.0) == (w, h)
     small = matter.working_size(1280, 720, 0.5)
-    if "size" in record(case.record).params:
+    if case.fixed:
         assert small == (w, h)
         return
-    # MODNet's sides are multiples of 32.
-    slack = 32 if case.family == "modnet" else 1
+    # Sides of MODNet and U²-Net are multiples of 32.
+    slack = 32 if case.family in ("modnet", "u2net") else 1
     assert abs(small[0] - w / 2) <= slack and abs(small[1] - h / 2) <= slack
     rgb = picture(small)
     check(matter.step(rgb, matter.start(*small))[0], rgb)

@@ -40,6 +40,32 @@ def cut(model: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     return result
 
 
+_OF_ONE_SHAPE = {"Expand", "Flatten", "Gemm", "Reshape", "Upsample"}
+"""Operations that may hold a size where only a look at their other inputs would tell."""
+
+
+def free_size(model: onnx.ModelProto) -> bool:
+    """Let ``model``, exported for one size of picture, take any; False where it cannot.
+
+    It can where nothing in it is told a size: its maps are resized to the sizes of other maps.
+    Inputs and outputs must be maps, height and width last.
+    """
+    graph = model.graph
+    told = {i.name for i in graph.initializer}
+    told |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    for node in graph.node:
+        sizes = node.input[3:4] if node.op_type == "Resize" else []
+        if node.op_type in _OF_ONE_SHAPE or any(name in told for name in sizes if name):
+            return False
+    maps = [v.type.tensor_type.shape.dim for v in (*graph.input, *graph.output)]
+    if any(len(dims) != 4 for dims in maps):
+        return False
+    for dims in maps:
+        dims[2].dim_param, dims[3].dim_param = "height", "width"
+    del graph.value_info[:]
+    return True
+
+
 def first_convolution(graph: onnx.GraphProto, shape: Sequence[int]) -> str | None:
     """Return the output of the first Conv (in execution order) whose weights have ``shape``."""
     dims = {i.name: list(i.dims) for i in graph.initializer}

@@ -7,6 +7,7 @@ published code, as gathered in models/registry.toml.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -27,14 +28,16 @@ SizeRule = Callable[[int, int, float], tuple[int, int]]
 class StillSpec:
     """The signature of a per-frame network.
 
-    size: (width, height) of the input, None where the graph says it or any will do. mean, std: of
-    RGB in 0..1. layout: of the input. channel: which channel of the first output is alpha; of
-    several, alpha is the sum. activation: what turns the output into 0..1. classes: what each
-    channel stands for, where they have names. stretch: the matte of a picture on its own is
-    stretched to 0..1, see ``stretched``. scaling: of video, see Engine.
+    size: (width, height) of the input, None where the graph says it or any will do. keep_aspect:
+    pictures keep their shape and fit into ``size``, where the graph computes its own sizes; else
+    they are squeezed to it. mean, std: of RGB in 0..1. layout: of the input. channel: which channel
+    of the first output is alpha; of several, alpha is the sum. activation: what turns the output
+    into 0..1. classes: what each channel stands for, where they have names. stretch: the matte of a
+    picture on its own is stretched to 0..1, see ``stretched``. scaling: of video, see Engine.
     """
 
     size: tuple[int, int] | None = None
+    keep_aspect: bool = False
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     layout: Literal["nchw", "nhwc"] = "nchw"
@@ -61,6 +64,11 @@ class StillSpec:
             ("scaling", self.scaling, self.scaling in get_args(Scaling)),
             ("classes", self.classes, all(isinstance(c, str) for c in self.classes)),
             ("stretch", self.stretch, isinstance(self.stretch, bool)),
+            (
+                "keep_aspect",
+                self.keep_aspect,
+                isinstance(self.keep_aspect, bool) and (size is not None or not self.keep_aspect),
+            ),
         ):
             if not good:
                 raise ModelError(f"the model's record says {what} = {value!r}; correct it")
@@ -92,7 +100,10 @@ class StillMatter:
     ) -> None:
         """Load the graph at ``path``; ``rule``: of its size, where the graph takes any."""
         self._spec, self._rule = spec, rule
-        self._runtime = load_runtime(path, options)
+        freed = _of_any_size(path, spec.size) if spec.keep_aspect and spec.size else None
+        if freed is not None and spec.size:
+            self._rule = rule = partial(size_inside, spec.size)
+        self._runtime = load_runtime(path if freed is None else freed, options)
         inputs = self._runtime.inputs
         self._input, first = next(iter(inputs.items()))
         shape = first.shape
@@ -109,7 +120,7 @@ class StillMatter:
                 f"{path}: takes {got}, but {name} is to take one picture {_sides(wanted)}; "
                 "give the family that the file belongs to, or its size"
             )
-        self._size = None if w is None or h is None else (w, h)
+        self._size = None if w is None or h is None or freed is not None else (w, h)
         if self._size is None and rule is None:
             self._runtime.close()
             raise ModelError(
@@ -123,7 +134,7 @@ class StillMatter:
         self.engine = Engine.of(name, self._runtime, spec.scaling)
 
     def working_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
-        """Return the network's own size, squeezed as it was in training, or that of its rule."""
+        """Return the network's own size, to which pictures are squeezed, or that of its rule."""
         if self._size is not None:
             return self._size
         assert self._rule is not None
@@ -173,6 +184,39 @@ class StillMatter:
     def close(self) -> None:
         """Free the network."""
         self._runtime.close()
+
+
+_STRIDE = 32
+"""Sides are multiples of it: U²-Net halves its picture five times."""
+
+
+def size_inside(
+    box: tuple[int, int], width: int, height: int, share: float = 1.0
+) -> tuple[int, int]:
+    """Return the working size of a picture that keeps its shape and fits into ``box``.
+
+    Sides are the nearest multiples of 32. For U²-Net that is better than the squeezing to a square
+    of its own code, and less work (docs/speed.md).
+    """
+    scale = share * min(box[0] / width, box[1] / height)
+    w, h = (max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (width, height))
+    return w, h
+
+
+def _of_any_size(path: Path, size: tuple[int, int]) -> bytes | None:
+    """Return the graph at ``path``, for pictures of any size; None where it takes one only."""
+    import onnx
+
+    from vmatte.matting.graph import free_size
+
+    try:
+        model = onnx.load(str(path))
+        shape = model.graph.input[0].type.tensor_type.shape.dim
+        sides = [side.dim_value for side in shape][2:]
+    except Exception:  # of the parser, of many kinds; the runtime tells what is wrong
+        return None
+    fits = len(sides) == 2 and all(n in (0, m) for n, m in zip(sides[::-1], size, strict=True))
+    return model.SerializeToString() if fits and free_size(model) else None
 
 
 _FOUND = 0.2
