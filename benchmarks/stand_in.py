@@ -14,7 +14,7 @@ import numpy as np
 from vmatte.composite import Composite, parse_background
 from vmatte.errors import InputError
 from vmatte.frames import Frame, StreamInfo, from_array
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.sources import open_source
 from vmatte.sources.synthetic import paint_marker
 

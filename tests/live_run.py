@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vmatte.composite import AlphaOutput, Composite, parse_background
 from vmatte.frames import Frame
 from vmatte.live import Feed, LivePipeline, LiveStats
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.refine import RefineOptions
 from vmatte.testing import MemorySink
 

@@ -12,7 +12,7 @@ from vmatte.composite import Composite, Subject
 from vmatte.composite.background import COLOURS, ColourBackground
 from vmatte.errors import InferenceError
 from vmatte.frames import Frame
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.testing import FunctionMatter, MemorySink
 
 SIZE = (96, 64)

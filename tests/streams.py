@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from vmatte.colour import FULL, Colour
 from vmatte.composite import AlphaOutput
 from vmatte.frames import Frame, StreamInfo, from_array
-from vmatte.pipeline import Output, Pipeline
+from vmatte.output import Output
+from vmatte.pipeline import Pipeline
 from vmatte.pixels import FORMATS
 from vmatte.refine import RefineOptions
 from vmatte.stats import RunStats

@@ -29,7 +29,8 @@ from media import (
 from vmatte.composite import AlphaOutput, Composite, Compositor, Subject, parse_background
 from vmatte.errors import InputError
 from vmatte.frames import Frame, StreamInfo
-from vmatte.pipeline import Output, Pipeline
+from vmatte.output import Output
+from vmatte.pipeline import Pipeline
 from vmatte.pixels import FORMATS
 from vmatte.sinks import Encoding, Sink, open_sink
 from vmatte.sources import open_source

@@ -18,7 +18,8 @@ from vmatte.composite.background import ColourBackground
 from vmatte.errors import OptionError
 from vmatte.frames import Frame, StreamInfo, from_array
 from vmatte.matting import Matte, MatterOptions, build_matter
-from vmatte.pipeline import Output, Pipeline
+from vmatte.output import Output
+from vmatte.pipeline import Pipeline
 from vmatte.refine import RefineOptions, refine
 from vmatte.registry import find_places, load_registry
 from vmatte.runtimes import RuntimeOptions

@@ -18,7 +18,7 @@ from vmatte.frames import Frame, from_array
 from vmatte.fullmatte import FullMatte
 from vmatte.live import LiveOptions
 from vmatte.live.slate import Slate
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.testing import FunctionMatter, MemorySink
 
 __all__ = ["start"]

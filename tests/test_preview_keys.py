@@ -19,7 +19,7 @@ from vmatte.composite import Composite
 from vmatte.composite.background import ColourBackground
 from vmatte.live import Feed, LivePipeline
 from vmatte.matting import Engine
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.preview import Player, PlayerOptions
 from vmatte.sinks.window import WindowSink
 from vmatte.sources import NetworkSource, PacedSource, open_source

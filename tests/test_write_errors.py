@@ -16,7 +16,8 @@ from writing import frames_of, info_of
 
 from vmatte.errors import DamagedMediaError, OutputExistsError, WriteError
 from vmatte.frames import Frame, from_array
-from vmatte.pipeline import Output, Pipeline
+from vmatte.output import Output
+from vmatte.pipeline import Pipeline
 from vmatte.sinks import Encoding, StreamSink, open_sink
 from vmatte.sources import open_source
 from vmatte.testing import FunctionMatter, ListSource, MemorySink

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from vmatte.job import JobOptions, matte
     from vmatte.live import Feed, LiveOptions, LivePipeline, LiveSnapshot, LiveStats
     from vmatte.matting import Matte, Matter, MatterOptions, load_matter
-    from vmatte.pipeline import Output, Pipeline
+    from vmatte.output import Output
+    from vmatte.pipeline import Pipeline
     from vmatte.refine import RefineOptions
     from vmatte.runtimes import RuntimeOptions
     from vmatte.sinks import Encoding, Sink, open_sink
@@ -66,7 +67,8 @@ _HOMES = {
     "job": ("JobOptions", "matte"),
     "live": ("Feed", "LiveOptions", "LivePipeline", "LiveSnapshot", "LiveStats"),
     "matting": ("Matte", "Matter", "MatterOptions", "load_matter"),
-    "pipeline": ("Output", "Pipeline"),
+    "output": ("Output",),
+    "pipeline": ("Pipeline",),
     "refine": ("RefineOptions",),
     "runtimes": ("RuntimeOptions",),
     "sinks": ("Encoding", "Sink", "open_sink"),

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 Map = NDArray[np.floating[Any]]
 
-_SIDE = 128
+SIDE = 128
 """Longer side, at most, at which colours are spread: they are blurred anyway."""
 
-_RADII = (90 / 1024, 6 / 1024)
+RADII = (90 / 1024, 6 / 1024)
 """Box radii, as shares of the longer side: those published for 1024."""
 
 
@@ -25,11 +25,11 @@ def estimate_foreground(image: Map, alpha: Map, top: float = 1.0) -> Map:
     full working size.
     """
     small, opacity = image, alpha
-    while max(opacity.shape) > _SIDE:
+    while max(opacity.shape) > SIDE:
         # OpenCV is many times as fast at halving as at other factors.
         size = (-(-opacity.shape[1] // 2), -(-opacity.shape[0] // 2))
         small, opacity = (cv2.resize(x, size) for x in (small, opacity))
-    radii = [max(1, round(r * max(opacity.shape))) for r in _RADII]
+    radii = [max(1, round(r * max(opacity.shape))) for r in RADII]
     near, far = _spread(small, small, opacity, radii[0])
     near, far = _spread(_correct(small, near, far, opacity, top), far, opacity, radii[1])
     near, far = (cv2.resize(x, alpha.shape[::-1]) for x in (near, far))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vmatte.allocator import keep_pictures_apart
 from vmatte.closed_form import expect_pymatting
@@ -20,13 +20,21 @@ from vmatte.composite import (
 )
 from vmatte.composite.background import COLOURS, ColourBackground
 from vmatte.errors import OptionError
+from vmatte.frames import StreamInfo
 from vmatte.matting import Matter, MatterOptions, load_matter
-from vmatte.pipeline import Output, Pipeline, Progress
+from vmatte.output import Output
+from vmatte.pipeline import Pipeline, Progress
 from vmatte.refine import RefineOptions
 from vmatte.sinks import LIVE, Encoding, open_sink
 from vmatte.sources import FrameSource, open_source
 from vmatte.stats import RunStats
 from vmatte.steer import SteerOptions, load_steered, steered
+
+if TYPE_CHECKING:
+    from vmatte.device import DeviceComposer
+
+Compose = Literal["auto", "host", "device"]
+"""Where frames are composed: the device is where the network runs; auto takes it if it is a GPU."""
 
 KINDS = ("composite", "alpha", "foreground")
 """What an output can show; named before '=' in an output's name."""
@@ -43,6 +51,7 @@ class JobOptions:
     refine: RefineOptions = field(default_factory=RefineOptions)
     steer: SteerOptions = field(default_factory=SteerOptions)
     delay_one: bool = False
+    compose: Compose = "auto"
     encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
     sound: bool = True
@@ -96,6 +105,7 @@ def matte(
     # Now, and not when the pipeline begins: pictures fit into the gaps that loading a model leaves.
     keep_pictures_apart(source.info.width * source.info.height)
     opened: list[Output] = []
+    device: DeviceComposer | None = None
     loaded: Matter[Any] | None = None
     pipeline: Pipeline | None = None
     try:
@@ -114,6 +124,7 @@ def matte(
             )
         else:
             told = steered(matter, options.steer, *info.size, still=info.still)
+        device = _device(told, source.info, opened, options)
         pipeline = Pipeline(
             source,
             told,
@@ -121,6 +132,7 @@ def matte(
             options=options.refine,
             progress=progress,
             delay_one=options.delay_one,
+            device=device,
         )
         if started is not None:
             started(pipeline)
@@ -129,14 +141,33 @@ def matte(
         for output in reversed(opened):
             output.abort()
         source.close()
-        if loaded is not None:
-            loaded.close()
+        for part in (device, loaded):
+            if part is not None:
+                part.close()
         raise
     try:
         return pipeline.run()
     finally:
-        if loaded is not None:
-            loaded.close()
+        for part in (device, loaded):
+            if part is not None:
+                part.close()
+
+
+def _device(
+    matter: Matter[Any], info: StreamInfo, outputs: Sequence[Output], options: JobOptions
+) -> "DeviceComposer | None":
+    """Return what composes on the device, None where the host does. Raises OptionError."""
+    wanted = options.compose == "device"
+    if options.compose == "host" or (matter.engine.provider == "cpu" and not wanted):
+        return None
+    from vmatte.device import DeviceComposer, obstacle
+
+    why = obstacle(matter, info, options.refine, [o.compositor for o in outputs])
+    if options.delay_one:
+        why = "with a delay of one frame the host composes"
+    if why is not None and wanted:
+        raise OptionError(f"--compose device cannot be had: {why}; leave it out")
+    return None if why else DeviceComposer(matter, info, options.refine, options.matter.runtime)
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -6,24 +6,27 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vmatte.allocator import give_back, keep_pictures_apart
-from vmatte.composite import Advanced, Compositor
+from vmatte.composite import Advanced, Composite
 from vmatte.composite.hdr import srgb
 from vmatte.concurrency import Channel, StoppedError
 from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.matting import Matte, Matter
 from vmatte.matting.delay import Matted, one_frame_delay
+from vmatte.output import Output
 from vmatte.refine import RefineOptions, refine
-from vmatte.sinks import Sink
 from vmatte.sources import FrameSource
 from vmatte.stats import Clock, RunStats, peak_memory
 from vmatte.steer.keyoptions import NO_SCREEN
+
+if TYPE_CHECKING:
+    from vmatte.device import DeviceComposer
 
 DEPTH = 4
 """Frames that may wait between two stages: enough to smooth out, too few to fill memory."""
@@ -37,33 +40,6 @@ Progress = Callable[[int, StreamInfo], None]
 """Called after each frame with the count so far and what is known of the source."""
 
 
-class Output:
-    """A compositor and the sink that its frames go to."""
-
-    def __init__(self, compositor: Compositor, sink: Sink) -> None:
-        """Join the two; ``open`` prepares them."""
-        self.compositor = compositor
-        self.sink = sink
-
-    def open(self, info: StreamInfo) -> None:
-        """Prepare for frames of a source. Raises InputError, OutputError, leaving nothing."""
-        try:
-            self.sink.open(self.compositor.open(info))
-        except BaseException:
-            self.abort()
-            raise
-
-    def close(self, *, early: bool = False) -> None:
-        """Finish the sink; ``early``: the source had more frames. Raises OutputError."""
-        self.compositor.close()
-        self.sink.close(early=early)
-
-    def abort(self) -> None:
-        """Leave nothing half-written."""
-        self.compositor.close()
-        self.sink.abort()
-
-
 _READER, _WRITER = "vmatte-reader", "vmatte-writer-{}"
 
 
@@ -72,6 +48,10 @@ _TIDY = 250
 
 
 _Item = tuple[Frame, NDArray[np.uint8]]
+
+
+_UNSEEN = np.empty((0, 0, 3), np.uint8)
+"""In place of what the model sees: the device scales for itself."""
 
 
 _Job = Future[list[Frame]]
@@ -93,11 +73,13 @@ class Pipeline:
         progress: Progress | None = None,
         workers: int | None = None,
         delay_one: bool = False,
+        device: "DeviceComposer | None" = None,
     ) -> None:
         """Take a source, a loaded model, and outputs that are open already.
 
         workers: threads that compose; by default the cores, at most 4. delay_one: see
-        vmatte.matting.delay. Raises OptionError where there is no output.
+        vmatte.matting.delay. device: composes in place of model, refinement and compositors; the
+        one output is a Composite then. Raises OptionError where there is no output.
         """
         if not outputs:
             raise OptionError("a pipeline without an output has nothing to do; give one or more")
@@ -106,7 +88,7 @@ class Pipeline:
         if not any(o.compositor.coloured for o in outputs):
             self._options = replace(self._options, decontaminate=False)
         self._progress = progress
-        self._delay_one = delay_one
+        self._delay_one, self._device = delay_one, device
         self._workers = workers or min(4, os.cpu_count() or 1)
         self._stop = threading.Event()
         self._clock = Clock()
@@ -161,6 +143,7 @@ class Pipeline:
             peak_memory=peak_memory(),
             interrupted=self._stop.is_set(),
             notes=tuple(notes),
+            composed="host" if self._device is None else "device",
         )
 
     def _run(self) -> int:
@@ -246,6 +229,9 @@ class Pipeline:
                     frame = next(frames, None)
                 if frame is None:
                     break
+                if self._device is not None:
+                    items.put((frame, _UNSEEN))
+                    continue
                 with self._clock.measure("scale"):
                     size = matter.working_size(frame.width, frame.height)
                     rgb = srgb(frame, size, matter.engine.scaling)
@@ -272,11 +258,7 @@ class Pipeline:
 
     def _infer(self, pool: ThreadPoolExecutor) -> int:
         count = 0
-        matted = self._matted()
-        for frame, rgb, matte in one_frame_delay(matted) if self._delay_one else matted:
-            with self._clock.measure("background"):
-                advanced = [o.compositor.advance(frame) for o in self._outputs]
-            job = pool.submit(self._compose, frame, rgb, matte, advanced)
+        for job in self._on_host(pool) if self._device is None else self._on_device(self._device):
             for lane in self._lanes:
                 lane.put(job)
             count += 1
@@ -285,6 +267,28 @@ class Pipeline:
             if self._progress is not None:
                 self._progress(count, self._source.info)
         return count
+
+    def _on_host(self, pool: ThreadPoolExecutor) -> Iterator[_Job]:
+        """Yield composed frames to come; they are composed beside the network."""
+        matted = self._matted()
+        for frame, rgb, matte in one_frame_delay(matted) if self._delay_one else matted:
+            with self._clock.measure("background"):
+                advanced = [o.compositor.advance(frame) for o in self._outputs]
+            yield pool.submit(self._compose, frame, rgb, matte, advanced)
+
+    def _on_device(self, device: "DeviceComposer") -> Iterator[_Job]:
+        """Yield composed frames."""
+        (output,) = self._outputs
+        assert isinstance(output.compositor, Composite)
+        for frame, _ in self._items:
+            if self._stop.is_set():
+                break
+            with self._clock.measure("background"):
+                behind = output.compositor.behind(frame)
+            job: _Job = Future()
+            with self._clock.measure("infer"):
+                job.set_result([device.compose(frame, behind)])
+            yield job
 
     def _compose(
         self, frame: Frame, rgb: NDArray[np.uint8], matte: Matte, advanced: list[Advanced]

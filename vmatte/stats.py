@@ -20,6 +20,7 @@ class RunStats:
     frames: written. dropped: left out by policy. skipped: damaged in the source. seconds: wall
     time. stages: seconds spent in each stage, over all threads. peak_memory: bytes of the process,
     None where the system does not tell. interrupted: stopped before the end of the source.
+    composed: where, "host" or "device".
     """
 
     frames: int
@@ -31,6 +32,7 @@ class RunStats:
     peak_memory: int | None
     interrupted: bool
     notes: tuple[str, ...] = ()
+    composed: str = "host"
 
     @property
     def fps(self) -> float:

@@ -11,7 +11,8 @@ from vmatte.bench.watch import Watch, until
 from vmatte.composite import Composite, parse_background
 from vmatte.frames import Frame, StreamInfo
 from vmatte.matting import Matter, MatterOptions, Stabilise, load_matter
-from vmatte.pipeline import Output, Pipeline
+from vmatte.output import Output
+from vmatte.pipeline import Pipeline
 from vmatte.runtimes import RuntimeOptions
 from vmatte.sinks import Encoding, open_sink
 from vmatte.sinks.codecs import CODECS

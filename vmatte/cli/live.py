@@ -30,7 +30,7 @@ from vmatte.job import check_names, compositor_of, split_name
 from vmatte.live import Feed, LiveOptions, LivePipeline, LiveStats, OnError
 from vmatte.live.reload import live_background
 from vmatte.matting import MatterOptions, expect_licence, load_matter
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.registry import ensure_model, load_registry
 from vmatte.sinks import Encoding, open_sink
 from vmatte.sources import open_live

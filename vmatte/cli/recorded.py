@@ -1,7 +1,7 @@
 """What verbs that matte recorded videos share."""
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -18,7 +18,7 @@ from vmatte.cli.options import (
     steering,
 )
 from vmatte.cli.values import Seconds
-from vmatte.job import JobOptions
+from vmatte.job import Compose, JobOptions
 
 _JOB = JobOptions()
 
@@ -35,8 +35,19 @@ media_options = group(
 )
 """What is taken of each recorded video."""
 
+compose = click.option(
+    "--compose",
+    type=click.Choice(get_args(Compose)),
+    default=_JOB.compose,
+    show_default=True,
+    help="Scale, refine and blend on the host, or on the device that the network runs on "
+    "(--runtime onnxruntime): nothing but the frame's own planes crosses then. auto: on the "
+    "device where that is a GPU, and what is asked for can be done there.",
+)
+
 job_group = group(
-    *(look_options, steer_options, engine_options, delay_one, media_options, encoding_options)
+    *(look_options, steer_options, engine_options, compose, delay_one, media_options),
+    encoding_options,
 )
 """All that is said of a recorded video; ``job_options`` takes what it gives."""
 

@@ -138,6 +138,7 @@ class Reporter:
                     "fps": round(stats.fps, 3),
                     "stages": {k: round(v, 3) for k, v in stats.stages.items()},
                     **engine,
+                    "composed": stats.composed,
                     "peak_memory": stats.peak_memory,
                     "interrupted": stats.interrupted,
                     "outputs": list(outputs),
@@ -156,9 +157,10 @@ def _summary(stats: RunStats, outputs: Sequence[str]) -> Iterator[str]:
         f"frames   {stats.frames} in {stats.seconds:.1f} s ({stats.fps:.1f} fps), "
         f"{stats.dropped} dropped, {stats.skipped} skipped"
     )
+    there = ", frames composed there" if stats.composed == "device" else ""
     yield (
         f"ran      {engine.model} on {engine.runtime}, provider {engine.provider}, "
-        f"precision {engine.precision}"
+        f"precision {engine.precision}{there}"
     )
     stages = ", ".join(f"{k} {v:.1f}" for k, v in stats.stages.items() if v >= 0.05)
     yield f"seconds  {stages or 'under 0.05 in each stage'}"

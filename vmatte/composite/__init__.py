@@ -54,26 +54,31 @@ class Composite:
 
     def __init__(self, background: Background) -> None:
         """Put ``background`` behind the subject."""
-        self._background = background
+        self.background = background
         self._pictures = Pictures()
 
     def open(self, info: StreamInfo) -> StreamInfo:
         """Prepare the background."""
-        self._background.open(info)
+        self.background.open(info)
         return info
 
     def advance(self, frame: Frame) -> Advanced:
         """Move the background on."""
-        return self._background.advance(frame)
+        return self.background.advance(frame)
+
+    def behind(self, frame: Frame) -> tuple[Plane, ...]:
+        """Move the background on and return its planes; it must not be one that needs a matte."""
+        nothing = FullMatte((frame.width, frame.height), (), ())
+        return self.background.planes(frame, nothing, self.background.advance(frame))
 
     def compose(self, frame: Frame, matte: FullMatte, advanced: Advanced) -> Frame:
         """Blend on the native planes."""
-        behind = self._background.planes(frame, matte, advanced)
+        behind = self.background.planes(frame, matte, advanced)
         return replace(frame, picture=over(matte.own(frame), matte, behind, self._pictures))
 
     def close(self) -> None:
         """Release the background."""
-        self._background.close()
+        self.background.close()
 
 
 class Subject:

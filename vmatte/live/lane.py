@@ -10,7 +10,7 @@ from vmatte.concurrency import Newest
 from vmatte.errors import OptionError, OutputError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.live.stats import Latencies
-from vmatte.pipeline import Output
+from vmatte.output import Output
 
 _OPENING = 15.0
 """Seconds that compositor and sink may take to be opened."""

@@ -8,7 +8,7 @@ from vmatte.live.composer import Composer
 from vmatte.live.lane import Lane
 from vmatte.live.stages import Stages
 from vmatte.live.tally import Tally
-from vmatte.pipeline import Output
+from vmatte.output import Output
 
 _CLOSING, _WRITING = 5.0, 30.0
 """Seconds that sinks may take to be closed, and recordings to be finished: a slow encoder has

@@ -19,7 +19,7 @@ from vmatte.live.state import state_of
 from vmatte.live.stats import LiveSnapshot, LiveState, LiveStats
 from vmatte.live.tally import Tally
 from vmatte.matting import Matter
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.refine import RefineOptions
 
 _TICK, _LOOK = 0.02, 0.25

@@ -10,7 +10,7 @@ from vmatte.frames import Frame, StreamInfo
 from vmatte.fullmatte import FullMatte, Region
 from vmatte.live.conform import blank, conform
 from vmatte.live.timeline import TIME_BASE
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.sources import open_source
 
 GRAY = 0.15

@@ -5,6 +5,7 @@ sides are padded here to the multiples of 16 that the graph wants.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from vmatte.errors import InferenceError, ModelError
 from vmatte.matting.base import Engine, Matte, alpha_of, scaled_size, to_nchw
 from vmatte.runtimes import RuntimeOptions, Tensor, load_runtime
+
+if TYPE_CHECKING:
+    from vmatte.device.graph import Network
 
 ConvGruState = tuple[Tensor, ...]
 """The recurrent maps r1, r2, r3, at 1/4, 1/8 and 1/16 of the padded working size."""
@@ -37,7 +41,7 @@ class ConvGruMatter:
         working size to frame size) overrides it. Raises ModelError where the file is not such a
         graph.
         """
-        self._longest, self._ratio = longest, ratio
+        self._longest, self._ratio, self._path = longest, ratio, path
         self._runtime = load_runtime(path, options)
         inputs = self._runtime.inputs
         if tuple(inputs) != ("src", "r1", "r2", "r3"):
@@ -78,6 +82,15 @@ class ConvGruMatter:
             )
         own = alpha[0, 0, :h, :w].astype(np.float32)
         return Matte(alpha_of(own, self.engine.model)), tuple(out[f"r{k}o"] for k in (1, 2, 3))
+
+    def network(self) -> "Network":
+        """Return the network, to be part of a larger graph."""
+        import onnx
+
+        from vmatte.device.graph import Network
+
+        states = tuple((f"r{k}", f"r{k}o") for k in (1, 2, 3))
+        return Network(onnx.load(str(self._path)), "src", "pha", states, stride=16)
 
     def close(self) -> None:
         """Free the network."""

@@ -7,6 +7,7 @@ where there is an edge. Signature and state: the release page of RobustVideoMatt
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from vmatte.errors import InferenceError, ModelError
 from vmatte.matting.base import Engine, Matte, alpha_of, scaled_size, to_nchw
 from vmatte.runtimes import RuntimeOptions, Tensor, load_runtime
+
+if TYPE_CHECKING:
+    from vmatte.device.graph import Network
 
 RvmState = tuple[Tensor, ...]
 """The four recurrent maps r1..r4, at 1/2, 1/4, 1/8 and 1/16 of the working size (rounded up)."""
@@ -38,6 +42,7 @@ class RvmMatter:
         Raises ModelError where the file is not an RVM graph.
         """
         self._channels = state_channels
+        self._path = path
         self._ratio = ratio
         self._runtime = load_runtime(base_size_graph(path), options)
         self._type = self._runtime.inputs["src"].dtype
@@ -70,6 +75,17 @@ class RvmMatter:
         # Its foreground, base[:3] + src, is left out: blur-fusion errs half as much, 4.7
         # against 10.6 levels (benchmarks.refinement).
         return Matte(alpha), tuple(out[f"r{k}o"] for k in range(1, len(state) + 1))
+
+    def network(self) -> "Network":
+        """Return the network, to be part of a larger graph."""
+        import onnx
+
+        from vmatte.device.graph import Network
+
+        model = onnx.load_model_from_string(base_size_graph(self._path))
+        states = tuple((f"r{k}i", f"r{k}o") for k in range(1, len(self._channels) + 1))
+        fixed = {"downsample_ratio": np.ones(1, np.float32)}
+        return Network(model, "src", model.graph.output[0].name, states, fixed=fixed)
 
     def close(self) -> None:
         """Free the network."""

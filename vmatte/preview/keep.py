@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vmatte.composite import Subject
 from vmatte.live import LivePipeline
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.preview.look import Look
 from vmatte.sinks import FileSink, ImagesSink
 

@@ -9,7 +9,7 @@ from vmatte.composite import Fit
 from vmatte.errors import mask
 from vmatte.live import LivePipeline, LiveSnapshot
 from vmatte.matting import MatterOptions
-from vmatte.pipeline import Output
+from vmatte.output import Output
 from vmatte.preview.hands import Hands
 from vmatte.preview.hud import Canvas, draw_help, draw_status, status_lines
 from vmatte.preview.keep import Keeper

@@ -99,12 +99,12 @@ class OrtRuntime:
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         chain = [wanted] if wanted == PROVIDERS["cpu"] else [wanted, PROVIDERS["cpu"]]
         try:
-            self._session = ort.InferenceSession(
+            self.session = ort.InferenceSession(
                 str(model) if isinstance(model, Path) else model, settings, providers=chain
             )
         except Exception as e:
             raise ModelError(f"onnxruntime cannot load the network: {e}") from e
-        got = self._session.get_providers()[0]
+        got = self.session.get_providers()[0]
         if got != wanted:
             raise EngineError(
                 f"{wanted} was to be used, but onnxruntime fell back to {got}; check the driver "
@@ -117,17 +117,17 @@ class OrtRuntime:
             )
         self.provider = short
         # 0 stands for onnxruntime's own choice, which it does not tell.
-        self.threads: int | None = self._session.get_session_options().intra_op_num_threads or None
+        self.threads: int | None = self.session.get_session_options().intra_op_num_threads or None
         self.inputs: Mapping[str, TensorSpec] = MappingProxyType(
             {
                 i.name: TensorSpec(
                     np.dtype(_TYPES.get(i.type, "float32")),
                     tuple(n if isinstance(n, int) else None for n in i.shape),
                 )
-                for i in self._session.get_inputs()
+                for i in self.session.get_inputs()
             }
         )
-        self.outputs = tuple(o.name for o in self._session.get_outputs())
+        self.outputs = tuple(o.name for o in self.session.get_outputs())
         half = any(i.dtype == np.float16 for i in self.inputs.values())
         self.precision = "fp16" if half else "fp32"
         if options.precision not in ("auto", self.precision):
@@ -140,11 +140,11 @@ class OrtRuntime:
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run the network once. Raises InferenceError."""
         try:
-            results = self._session.run(None, dict(feeds))
+            results = self.session.run(None, dict(feeds))
         except Exception as e:
             raise InferenceError(f"onnxruntime ({self.provider}) failed: {e}") from e
         return dict(zip(self.outputs, results, strict=True))
 
     def close(self) -> None:
         """Free the network."""
-        self.__dict__.pop("_session", None)
+        self.__dict__.pop("session", None)
