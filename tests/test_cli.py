@@ -16,7 +16,7 @@ __all__ = ["call", "user"]
 
 SUMMARY = {
     "event", "frames", "dropped", "skipped", "seconds", "fps", "stages", "model", "runtime",
-    "provider", "precision", "threads", "scaling", "peak_memory", "interrupted", "outputs",
+    "provider", "precision", "threads", "scaling", "peak_memory", "composed", "interrupted", "outputs",
     "notes",
 }  # fmt: skip
 
