@@ -16,8 +16,8 @@ __all__ = ["call", "user"]
 
 SUMMARY = {
     "event", "frames", "dropped", "skipped", "seconds", "fps", "stages", "model", "runtime",
-    "provider", "precision", "threads", "scaling", "peak_memory", "composed", "interrupted", "outputs",
-    "notes",
+    "provider", "precision", "threads", "scaling", "peak_memory", "composed", "interrupted",
+    "outputs", "notes",
 }  # fmt: skip
 
 
