@@ -62,6 +62,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 well, 1 an error of ours, 2 usage, 130 interrupted."""
+    # Nothing here multiplies large matrices: numpy's threads for it would only wait, spinning.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # OpenCV warns of every TIFF that it was not told all about; read when it is imported.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:

@@ -78,6 +78,8 @@ class OpenVinoRuntime:
             # It keeps what it prepared for 5,000 shapes of a layer's input, and grew by 400 MB over
             # 300 pictures of as many sizes. Of one size, a video's, nothing is prepared anew.
             config["CPU_RUNTIME_CACHE_CAPACITY"] = 0
+            # Threads bound to cores wait, spinning, for the one whose core decodes or encodes.
+            config["ENABLE_CPU_PINNING"] = False
         if options.threads:
             config["INFERENCE_NUM_THREADS"] = options.threads
         if options.precision != "auto":
