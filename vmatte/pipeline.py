@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from vmatte.errors import InputError, OptionError
 from vmatte.frames import Frame, StreamInfo
 from vmatte.matting import Matte, Matter
 from vmatte.matting.delay import Matted, one_frame_delay
+from vmatte.opencv import one_thread
 from vmatte.output import Output
 from vmatte.refine import RefineOptions, refine
 from vmatte.sources import FrameSource
@@ -114,7 +116,9 @@ class Pipeline:
         """
         begin = time.perf_counter()
         try:
-            frames = self._run()
+            # A picture has the cores for itself: a closed-form matte takes a fifth longer with one.
+            with nullcontext() if self._source.info.still else one_thread():
+                frames = self._run()
         except BaseException:
             # Last first: what two made between them, such as a folder, the first one removes.
             for i, output in reversed([*enumerate(self._outputs)]):

@@ -8,7 +8,7 @@ from typing import Any
 from vmatte.allocator import give_back, keep_pictures_apart, share_one_heap
 from vmatte.composite import Compositor
 from vmatte.errors import OptionError
-from vmatte.live import leaving, opencv
+from vmatte.live import leaving
 from vmatte.live.composer import Composer
 from vmatte.live.feed import Feed
 from vmatte.live.inference import warm
@@ -19,6 +19,7 @@ from vmatte.live.state import state_of
 from vmatte.live.stats import LiveSnapshot, LiveState, LiveStats
 from vmatte.live.tally import Tally
 from vmatte.matting import Matter
+from vmatte.opencv import one_thread
 from vmatte.output import Output
 from vmatte.refine import RefineOptions
 
@@ -204,17 +205,16 @@ class LivePipeline:
         stages = self._stages
         self._tally.begin = time.monotonic()
         leaving.begun(self)
-        opencv.begun()
         share_one_heap()
         try:
-            composer = self._open()
-            load = (lambda: self._matter) if self._loaded else self._matter
-            stages.start(composer, load, owned=not self._loaded)
-            self._watch(composer)
+            with one_thread():
+                composer = self._open()
+                load = (lambda: self._matter) if self._loaded else self._matter
+                stages.start(composer, load, owned=not self._loaded)
+                self._watch(composer)
         finally:
             self._finish()
             self._ended.set()
-            opencv.ended()
             if self.join(_STOPPING):
                 leaving.ended(self)
         if self._failure is not None:
