@@ -128,7 +128,7 @@ def carried_error(matter: Matter[Any], clips: list[Clip], limit: int | None) -> 
                     found.append(
                         (
                             dtssd(now[1], alpha_before, now[2], true_before),
-                            dtssd(carry(error, place), error, error * 0, error * 0),
+                            100 * np.sqrt(np.mean(np.square(carry(error, place) - error))),
                         )
                     )
                 last = now

@@ -7,7 +7,7 @@ from media import times_of
 from test_encoding import SHORT, encoded
 from writing import info_of, write
 
-from vmatte.errors import OptionError, OutputError, UnsupportedOutputError
+from vmatte.errors import OptionError, OutputError, UnsupportedOutputError, WriteError
 from vmatte.sinks import Encoding, open_sink
 
 
@@ -65,6 +65,21 @@ def test_a_pixel_format_that_would_lose_what_was_asked_for(tmp_path: Path) -> No
         with pytest.raises(UnsupportedOutputError, match=says):
             sink.open(info)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc", "av1_nvenc"])
+def test_hardware_encodes_or_is_missed_by_name(codec: str, tmp_path: Path) -> None:
+    """Where the card is, a file; elsewhere an error, and never another encoder's file."""
+    info, path = info_of("yuv420p", (320, 240)), tmp_path / "a.mp4"
+    sink = open_sink(str(path), Encoding(codec=codec))
+    try:
+        write(sink, info, SHORT)
+    except WriteError as e:
+        sink.abort()
+        assert f"{codec} could not be opened: it needs an NVIDIA card and its driver" in str(e)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert len(times_of(path)) == len(SHORT)
 
 
 @pytest.mark.parametrize(

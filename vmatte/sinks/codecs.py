@@ -40,7 +40,8 @@ class Codec:
     quality: option that takes crf, up to top. preset: option that takes the preset, one of presets.
     delivery: made for players, so that unusual pictures (RGB, gray) become 4:2:0 unless asked
     otherwise. even: 4:2:0 pictures must have even sides. limited: knows no full range. shaped:
-    holds the pixels' shape itself (PyAV cannot set it in Matroska). formats: best first.
+    holds the pixels' shape itself (PyAV cannot set it in Matroska). formats: best first. needs:
+    the hardware that encodes.
     """
 
     encoder: str
@@ -58,6 +59,7 @@ class Codec:
     tag: str | None = None
     limited: bool = False
     shaped: bool = True
+    needs: str | None = None
 
     def opaque(self) -> list[PixelFormat]:
         """Return the formats without alpha that frames can have."""
@@ -100,6 +102,25 @@ _X26 = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium"),
     *("slow", "slower", "veryslow", "placebo"),
 )
+
+
+def _nvenc(codec: str, *containers: str, tag: str | None = None) -> Codec:
+    """Return a codec of NVIDIA's encoder. Deeper pictures it takes as semi-planar ones alone."""
+    return Codec(
+        encoder=f"{codec}_nvenc",
+        containers=(*_ANY, *containers),
+        formats=("yuv420p", "yuv444p") if codec != "av1" else ("yuv420p",),
+        quality="cq",
+        crf=23,
+        preset="preset",
+        presets=tuple(f"p{n}" for n in range(1, 8)),
+        default_preset="p4",
+        # By itself it keeps to 2 Mbit/s, whatever the quality asked for.
+        options={"rc": "vbr", "b": "0"},
+        even=True,
+        tag=tag,
+        needs="an NVIDIA card and its driver",
+    )
 
 
 CODECS: Mapping[str, Codec] = {
@@ -153,6 +174,9 @@ CODECS: Mapping[str, Codec] = {
         default_preset="5",
         options={"deadline": "good", "row-mt": "1", "b": "0"},
     ),
+    "h264_nvenc": _nvenc("h264"),
+    "hevc_nvenc": _nvenc("hevc", tag="hvc1"),
+    "av1_nvenc": _nvenc("av1", "webm"),
     "prores": Codec(
         encoder="prores_ks",
         containers=("mov", "matroska"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 from av.container import OutputContainer
 from av.filter import Graph
 from av.packet import Packet
@@ -222,8 +223,16 @@ def add_video(
     if codec.tag and output.format.name in ("mp4", "mov"):
         stream.codec_context.codec_tag = codec.tag
     describe(stream, format, info, encoded_colour(info, format, codec))
-    with _same_priority():
-        stream.codec_context.open()
+    try:
+        with _same_priority():
+            stream.codec_context.open()
+    except av.error.FFmpegError as e:
+        if codec.needs is None:
+            raise
+        raise WriteError(
+            f"{codec.encoder} could not be opened: it needs {codec.needs} ({e.strerror}); "
+            "use another --codec, such as h264"
+        ) from e
     return stream
 
 
