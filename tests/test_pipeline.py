@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -53,6 +54,25 @@ def test_every_matte_lands_on_its_own_frame() -> None:
         assert np.all(alpha.planes[0] == n)
         assert np.abs(picture.planes[0] - n * n / 255).max() <= 1
     assert source.closed
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_opencv_has_its_threads_for_pictures_alone(still: bool) -> None:
+    """A video's stages fill the cores; what OpenCV had is given back."""
+    seen = set()
+
+    def look(rgb: NDArray[np.uint8]) -> Any:
+        seen.add(cv2.getNumThreads())
+        return brightness(rgb)
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        source = ListSource(replace(INFO, still=still), frames(1 if still else 8))
+        Pipeline(source, FunctionMatter(look), [opened(MemorySink())]).run()
+        assert (seen, cv2.getNumThreads()) == ({3 if still else 1}, 3)
+    finally:
+        cv2.setNumThreads(before)
 
 
 @pytest.mark.parametrize("coloured", [False, True])
