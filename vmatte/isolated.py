@@ -35,7 +35,8 @@ def call(
         input=json.dumps({"function": function, "arguments": arguments}),
         capture_output=True,
         text=True,
-        env={**os.environ, **(environment or {})},
+        # As the command line has it.
+        env={"OPENBLAS_NUM_THREADS": "1", **os.environ, **(environment or {})},
         check=False,
     )
     if done.returncode or not done.stdout.strip():
