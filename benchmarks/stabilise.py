@@ -110,7 +110,7 @@ def carried_error(matter: Matter[Any], clips: list[Clip], limit: int | None) -> 
     """
     means = []
     for clip in clips:
-        found, last, state = [], None, None
+        found, before, state = [], None, None
         with (
             closing(open_source(str(clip.video))) as video,
             closing(open_source(str(clip.alpha))) as truth,
@@ -121,20 +121,17 @@ def carried_error(matter: Matter[Any], clips: list[Clip], limit: int | None) -> 
                 rgb = frame.rgb(size, matter.engine.scaling)
                 matte, state = matter.step(rgb, state)
                 true = cv2.resize(read_alpha(mask), size, interpolation=cv2.INTER_AREA)
-                now = rgb.copy(), matte.alpha, np.asarray(true, np.float32)
-                if last is not None:
-                    (_, alpha_before, true_before), error = last, last[1] - last[2]
-                    place, _ = follow(now[0], last[0], true, true_before)
-                    found.append(
-                        (
-                            dtssd(now[1], alpha_before, now[2], true_before),
-                            100 * np.sqrt(np.mean(np.square(carry(error, place) - error))),
-                        )
-                    )
-                last = now
+                if before is not None:
+                    rgb_before, alpha_before, true_before = before
+                    place, _ = follow(rgb, rgb_before, true, true_before)
+                    error = alpha_before - true_before
+                    moved = carry(error, place) - error
+                    flicker = dtssd(matte.alpha, alpha_before, true, true_before)
+                    found.append((flicker, 100 * np.sqrt(np.mean(np.square(moved)))))
+                before = rgb.copy(), matte.alpha, true
         means.append(np.mean(found, 0))
-    own, moved = np.mean(means, 0)
-    return {"dtssd": float(own), "moved": float(moved)}
+    flicker, moved = np.mean(means, 0)
+    return {"dtssd": float(flicker), "moved": float(moved)}
 
 
 def squeezed(name: str, options: MatterOptions) -> Matter[Any]:

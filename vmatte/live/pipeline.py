@@ -206,17 +206,17 @@ class LivePipeline:
         self._tally.begin = time.monotonic()
         leaving.begun(self)
         share_one_heap()
-        try:
-            with one_thread():
+        with one_thread():
+            try:
                 composer = self._open()
                 load = (lambda: self._matter) if self._loaded else self._matter
                 stages.start(composer, load, owned=not self._loaded)
                 self._watch(composer)
-        finally:
-            self._finish()
-            self._ended.set()
-            if self.join(_STOPPING):
-                leaving.ended(self)
+            finally:
+                self._finish()
+                self._ended.set()
+                if self.join(_STOPPING):
+                    leaving.ended(self)
         if self._failure is not None:
             raise self._failure
         return self._tally.stats(

@@ -43,11 +43,6 @@ def import_openvino() -> Any:
     return sys.modules["openvino"]
 
 
-def devices(core: Any) -> list[str]:
-    """Return the kinds of device that OpenVINO finds, in lower case."""
-    return [d.split(".")[0].lower() for d in core.available_devices]
-
-
 class OpenVinoRuntime:
     """A network in OpenVINO. See Runtime."""
 
@@ -66,7 +61,9 @@ class OpenVinoRuntime:
             # An integrated GPU is often slower than the CPU, and compiles for long.
             wanted = "cpu"
         # Asking for the devices loads the drivers of all, 18 MB; the CPU is there without.
-        available = ["cpu"] if wanted == "cpu" else devices(core)
+        available = ["cpu"]
+        if wanted != "cpu":
+            available = [d.split(".")[0].lower() for d in core.available_devices]
         if wanted == "auto":
             wanted = next((d for d in available if d != "cpu"), "")
         if not wanted:
