@@ -6,8 +6,8 @@ lower and MAD not higher, for U²-Net and MediaPipe, than as their own code runs
 squeezes each picture to a square ("squeezed"), vmatte keeps its shape.
 
 A missing hand that moves with the subject counts as flicker in every frame. What it makes of the
-model's own errors, moved along and changed in nothing else, is "least": no stabiliser that leaves
-the errors as large as they are can come below it.
+model's own errors, moved along and changed in nothing else, is "least": what a stabiliser would
+leave that made them perfectly steady but corrected none.
 
     python -m benchmarks.stabilise --shared ../shared
 """
