@@ -144,11 +144,13 @@ def test_sequences_are_repeatable_and_in_range(packed: Path, tmp_path: Path) -> 
 def test_losses_vanish_only_for_the_truth() -> None:
     target = (torch.rand(3, 2, 1, 32, 48) > 0.5).float()
     right = (target * 2 - 1) * 20
-    assert float(matting_loss(right, (), target)[0]) < 1e-3
-    assert float(matting_loss(-right, (), target)[0]) > 1
+    weight = torch.ones_like(target)
+    assert float(matting_loss(right, (), target, weight)[0]) < 1e-3
+    assert float(matting_loss(-right, (), target, weight)[0]) > 1
+    assert float(matting_loss(-right, (), target, 0 * weight)[0]) == 0
     still = torch.rand(3, 2, 1, 32, 48)
-    assert float(temporal(still, still)) == 0
-    assert float(temporal(still[:1], still[:1])) == 0
+    assert float(temporal(still, still, weight)) == 0
+    assert float(temporal(still[:1], still[:1], weight[:1])) == 0
 
 
 def test_threads_follow_what_is_faster() -> None:

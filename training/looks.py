@@ -95,7 +95,7 @@ def match_light(dice: Dice, subject: Tensor, alpha: Tensor, background: Tensor) 
 def back_light(dice: Dice, frames: Tensor, alpha: Tensor) -> Tensor:
     """A tenth of the sequences: the subject darker, what is behind brighter."""
     batch = frames.shape[0]
-    dim = per_sequence(dice, batch, 0.3, 0.75, 0.1)
+    dim = per_sequence(dice, batch, 0.3, 0.65, 0.1)
     flare = 1 + dim * 0.8
     return (frames * torch.lerp(flare, 1 - dim, alpha)).clamp(0, 1)
 
@@ -122,10 +122,22 @@ def soften(dice: Dice, frames: Tensor) -> Tensor:
     return frames
 
 
+def sharpen(dice: Dice, frames: Tensor) -> Tensor:
+    """What cameras do, in a third of the sequences, and what the small pictures here have lost."""
+    rows = torch.nonzero(dice.chance(0.33, frames.shape[0])).flatten()
+    if not len(rows):
+        return frames
+    some = frames[rows]
+    detail = some - box(some.flatten(0, 1), 3).view_as(some)
+    frames = frames.clone()
+    frames[rows] = some + detail * dice.uniform(0.3, 1.2, len(rows), 1, 1, 1, 1)
+    return frames
+
+
 def darken_and_noise(dice: Dice, frames: Tensor) -> Tensor:
     """Dark scenes and sensor noise: grows with light, fine and coarse grain."""
     batch, count, _, height, width = frames.shape
-    dark = per_sequence(dice, batch, 0.4, 0.8, 0.1)
+    dark = per_sequence(dice, batch, 0.3, 0.7, 0.07)
     frames = frames * (1 - dark)
     rows = torch.nonzero(dice.chance(0.6, batch)).flatten()
     if not len(rows):
@@ -155,9 +167,9 @@ def dct_matrix(device: torch.device) -> Tensor:
 
 
 def compress(dice: Dice, frames: Tensor) -> Tensor:
-    """Block quantisation in the DCT domain as JPEG does, in half of the sequences."""
+    """Block quantisation in the DCT domain as JPEG does, in two fifths of the sequences."""
     batch = frames.shape[0]
-    chosen = dice.chance(0.5, batch)
+    chosen = dice.chance(0.4, batch)
     if not bool(chosen.any()):
         return frames
     some = frames[chosen]
@@ -168,7 +180,7 @@ def compress(dice: Dice, frames: Tensor) -> Tensor:
     dct = dct_matrix(frames.device)
     table = torch.tensor(JPEG_LUMA, dtype=torch.float32, device=frames.device).view(8, 8)
     chroma = torch.tensor((1.0, 1.7, 1.7), device=frames.device).view(3, 1, 1, 1, 1)
-    strength = torch.exp(dice.uniform(math.log(0.15), math.log(2.5), count, 1, 1, 1, 1, 1, 1))
+    strength = torch.exp(dice.uniform(math.log(0.15), math.log(1.8), count, 1, 1, 1, 1, 1, 1))
     quantum = table * chroma * strength
     levels = torch.round(dct @ blocks @ dct.T / quantum) * quantum
     y = (dct.T @ levels @ dct).transpose(4, 5).reshape(some.shape)
@@ -180,7 +192,7 @@ def compress(dice: Dice, frames: Tensor) -> Tensor:
 
 def degrade(dice: Dice, frames: Tensor, alpha: Tensor) -> Tensor:
     """Everything in the order in which it happens to light; result rounded to 8 bits."""
-    frames = back_light(dice, colours(dice, frames), alpha)
-    frames = soften(dice, flicker(dice, frames))
+    frames = back_light(dice, colours(dice, frames, 0.7), alpha)
+    frames = soften(dice, sharpen(dice, flicker(dice, frames)))
     frames = compress(dice, darken_and_noise(dice, frames).clamp(0, 1))
     return torch.round(frames.clamp(0, 1) * 255) / 255

@@ -77,6 +77,11 @@ class Encoder(nn.Module):
         x = self.merge_local(F.relu(self.local(x))) + self.merge_pooled(context)
         return half, skips[0], skips[1], F.relu(x)
 
+    def fix_edges(self) -> None:
+        """Stops the learning of what leads to 1/8: a quarter of a step's work, and it is learnt."""
+        for part in (self.stem, self.depth, self.project, *self.blocks[: EIGHTH + 1]):
+            part.requires_grad_(False)
+
     def convolutions(self) -> Iterator[nn.Conv2d]:
         """All convolutions with published weights before the projection, in graph order."""
         yield from (self.stem, self.depth, self.project)

@@ -1,8 +1,9 @@
 """Packs everything that training needs into one small file: python -m training.pack --help.
 
-The pack is one .npz: `blob` uint8 [bytes] holds lossy WebP pictures one after another, `index`
-the JSON list of items, as bytes. It is made to travel (some 40 MB); `unpack` decodes it once into
-a plain memory-mapped array of fixed-size canvases, from which batches are gathered undecoded.
+The pack is one .npz: `blob` uint8 [bytes] holds WebP pictures one after another (mattes and
+cut-outs lossless), `index` the JSON list of items, as bytes. It is made to travel (some 100 MB, 60
+with --quality 65); `unpack` decodes it once into a plain memory-mapped array of fixed-size
+canvases, from which batches are gathered undecoded.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from training.teachers import Picture, resized
 
 KINDS = ("person", "cutout", "background", "empty", "clip")
 EDGE = 0.04  # share of a border row or column under alpha from which it counts as cut off
+LOSSLESS = 101  # of OpenCV's quality of WebP
 THIN = 0.2  # share of the box's height that arms and legs held out sideways fill at most
 # Subjects of the test folder's motion_a, motion_b and motion_c, which are among the cut-outs.
 TESTED = "1_15.png,4_1.png,4_2.png,r_4.png"
@@ -57,7 +59,7 @@ class Packer:
         self.items: list[Item] = []
         self.length = 0
 
-    def encode(self, picture: Bytes, quality: int) -> int:
+    def encode(self, picture: Bytes, quality: int = LOSSLESS) -> int:
         ok, data = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
         if not ok:
             raise ValueError("cannot encode WebP")
@@ -72,12 +74,13 @@ class Packer:
         scale = min(1.0, self.size / max(rgb.shape[:2]))
         width, height = (max(1, round(n * scale)) for n in (rgb.shape[1], rgb.shape[0]))
         start = self.length
-        middle = self.encode(resized(rgb, width, height)[..., ::-1], self.quality)
+        exact = LOSSLESS if kind == "cutout" else self.quality
+        middle = self.encode(resized(rgb, width, height)[..., ::-1], exact)
         end, box = middle, (0, 0, 0, 0)
         cut = (False, False, False, False)
         if alpha is not None:
             alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA))
-            end = self.encode(np.repeat(alpha[..., None], 3, 2), self.quality)
+            end = self.encode(np.repeat(alpha[..., None], 3, 2))
             box, cut = extent(alpha.astype(np.uint8))
         reach = 0.0 if alpha is None else limbs(alpha.astype(np.uint8), box, cut)
         # Whole groups are held out; the checksum makes the choice independent of the order.
@@ -235,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--labels", type=Path, required=True, help="folder written by label")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     parser.add_argument("--size", type=int, default=320, help="longest side of a picture")
-    parser.add_argument("--quality", type=int, default=65, help="WebP quality")
+    parser.add_argument("--quality", type=int, default=90, help="WebP quality")
     parser.add_argument("--clip-step", type=int, default=2, help="keep every n-th frame")
     parser.add_argument("--exclude-licence", default=r"(?i)non-commercial|\bNC\b|-NC-")
     parser.add_argument("--exclude-cutouts", default=TESTED, help="names, separated by commas")

@@ -33,7 +33,7 @@ from training.validate import validate
 # Share of the plan at which a phase ends, the longest sequence learnt from in it, and its share
 # of --area: the first steps learn what people are, for which small pictures do.
 PHASES = ((0.15, 1, 0.55), (0.30, 1, 1.0), (0.50, 4, 1.0), (0.80, 8, 1.0), (1.01, 12, 1.0))
-ZOOMS = (0.6, 1.0, 1.8, 2.6)  # shares of --area in the phases of full size
+ZOOMS = (0.6, 1.0, 1.8, 3.0)  # shares of --area in the phases of full size
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class Trainer:
         self.net = MattingNet()
         if options.init is not None:
             self.net.encoder.load_published(options.init)
+        if options.fix_edges:
+            self.net.encoder.fix_edges()
         self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.optimiser = Optimisers(self.net, self.net.encoder, share=0.3, decay=1e-3)
@@ -125,7 +127,7 @@ class Trainer:
                     _, _, state = self.net(packed(batch.frames[:warm]), state, warm)
             frames, target = batch.frames[warm:], batch.alphas[warm:]
             logits, coarse, _ = self.net(packed(frames), state, len(frames))
-        loss, parts = matting_loss(logits.view_as(target), coarse, target)
+        loss, parts = matting_loss(logits.view_as(target), coarse, target, batch.weights[warm:])
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -253,6 +255,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--frames", type=int, default=24, help="frames per step")
     p.add_argument("--area", type=int, default=144 * 256, help="pixels per frame")
     p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument(
+        "--fix-edges", action="store_true", help="late in a run: the encoder's first half rests"
+    )
     p.add_argument("--average", type=float, default=0.999, help="decay of the averaged weights")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda")
