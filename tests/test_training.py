@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from training import export, pack, train
 from training.cores import Cores
 from training.losses import matting_loss, temporal
-from training.network import MattingNet
+from training.network import EIGHTH, MattingNet
 from training.optimiser import Optimisers, orthogonal
-from training.sequences import Maker
+from training.sequences import EXACT, TAUGHT, Maker
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -139,6 +139,27 @@ def test_sequences_are_repeatable_and_in_range(packed: Path, tmp_path: Path) -> 
         for values in (batch.frames, batch.alphas):
             assert torch.isfinite(values).all()
             assert 0 <= float(values.min()) <= float(values.max()) <= 1
+
+
+def test_outlines_weigh_by_who_drew_them(packed: Path, tmp_path: Path) -> None:
+    items, canvases = pack.unpack(packed, tmp_path)
+    maker = Maker(items, canvases, torch.device("cpu"))
+    seen: set[float] = set()
+    for seed in range(6):
+        batch = maker.make(seed, 4, 2, 64 * 64)
+        seen |= {round(w, 3) for w in batch.weights.unique().tolist()}
+        partial = (batch.alphas > 0.05) & (batch.alphas < 0.95)
+        assert not (partial & (batch.weights == 1)).any()
+    assert seen == {TAUGHT, 1.0, EXACT}
+
+
+def test_what_finds_edges_can_rest(packed: Path, tmp_path: Path) -> None:
+    untrained = run(packed, tmp_path / "none", "--steps", "0").net.encoder
+    rested = run(packed, tmp_path / "rested", "--steps", "2", "--fix-edges").net.encoder
+    ours, theirs = rested.state_dict(), untrained.state_dict()
+    same = {name for name in ours if torch.equal(ours[name], theirs[name])}
+    assert "stem.weight" in same and f"blocks.{EIGHTH}.depth.weight" in same
+    assert f"blocks.{EIGHTH + 1}.depth.weight" not in same
 
 
 def test_losses_vanish_only_for_the_truth() -> None:
