@@ -192,9 +192,10 @@ class Maker:
         # Below a body that is cut off at the bottom its lowest row goes on; elsewhere nothing.
         bottom = self.cut[index, 3].to(self.device)[:, None, None, None, None]
         matte = matte * (inside | bottom)
-        # Outlines of small pictures are soft; drawn with the matte, the harder ones are as true.
-        steep = dice.uniform(1, 2, count, 1, 1, 1, 1)
-        matte = ((matte - 0.5) * steep + 0.5).clamp(0, 1)
+        # Points sampled from a larger picture give outlines harder than a camera's, which measures
+        # areas; the colours of the solid part go on far enough for it.
+        even = box(matte.flatten(0, 1), 3).view_as(matte)
+        matte = torch.lerp(matte, even, dice.uniform(0, 1, count, 1, 1, 1, 1))
         rows = rows.to(self.device)
         behind, there = rgb[rows], alpha[rows]
         subject = match_light(dice, colours(dice, subject, 0.6), matte, behind)
