@@ -26,7 +26,7 @@ from training.cores import Cores
 from training.losses import matting_loss, temporal
 from training.network import EIGHTH, MattingNet
 from training.optimiser import Optimisers, orthogonal
-from training.sequences import EXACT, TAUGHT, Maker
+from training.sequences import EXACT, TAUGHT, Maker, rarity
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -147,10 +147,18 @@ def test_outlines_weigh_by_who_drew_them(packed: Path, tmp_path: Path) -> None:
     seen: set[float] = set()
     for seed in range(6):
         batch = maker.make(seed, 4, 2, 64 * 64)
-        seen |= {round(w, 3) for w in batch.weights.unique().tolist()}
+        weights = batch.weights / rarity(batch.alphas)
+        seen |= {round(w, 3) for w in weights.unique().tolist()}
         partial = (batch.alphas > 0.05) & (batch.alphas < 0.95)
-        assert not (partial & (batch.weights == 1)).any()
+        assert not (partial & (weights == 1)).any()
     assert seen == {TAUGHT, 1.0, EXACT}
+
+
+def test_little_of_somebody_counts_like_somebody() -> None:
+    alpha = torch.zeros(1, 4, 1, 20, 20)
+    for frame, rows in enumerate((0, 1, 2, 10)):
+        alpha[0, frame, 0, :rows] = 1
+    assert rarity(alpha).flatten().tolist() == pytest.approx([1, 3, 2, 1])
 
 
 def test_what_finds_edges_can_rest(packed: Path, tmp_path: Path) -> None:
@@ -217,6 +225,11 @@ def test_training_learns_resumes_and_exports(packed: Path, tmp_path: Path) -> No
         graph = export.session(path, 1)
         assert export.parity(net, graph, 48, 80) < tolerance
     assert path.stat().st_size < 0.6 * (tmp_path / "netFalse.onnx").stat().st_size
+    # Exported weights are enough to train on where they ended.
+    exported = ("--init", str(path), "--begin", "30", "--steps", "30")
+    again = run(packed, tmp_path / "again", *exported)
+    assert again.step == 30
+    assert export.parity(again.net.eval(), graph, 48, 80) < 1e-3
     alpha, state = export.step(graph, np.zeros((1, 3, 32, 32), np.float32), export.start(32, 32))
     assert alpha.shape == (1, 1, 32, 32)
     assert set(state) == {"r1", "r2", "r3"}

@@ -107,7 +107,7 @@ class Maker:
         rgb, alpha = self.add_subject(dice, rgb, alpha, joined & dice.chance(0.25, batch).cpu())
         rgb = degrade(dice, rgb, alpha)
         weight = torch.where(outline(alpha), EXACT, 1.0)
-        weight = torch.where(drawn, TAUGHT, weight)
+        weight = torch.where(drawn, TAUGHT, weight) * rarity(alpha)
         frames, alphas, weights = (x.transpose(0, 1) for x in cuts(dice, rgb, alpha, weight))
         return Batch(frames, alphas, weights, kind)
 
@@ -222,7 +222,10 @@ class Maker:
         count = len(index)
         box = self.box[index].to(self.device)
         high = (box[:, 3] - box[:, 1]).clamp(min=8)
-        scale = height * dice.uniform(0.35, 1.25, count) / high
+        # One in three is close to the camera: head and shoulders, as people sit at desks.
+        close = dice.chance(0.33, count)
+        size = torch.where(close, dice.uniform(1.1, 2.6, count), dice.uniform(0.35, 1.25, count))
+        scale = height * size / high
         # Not so large that hardly anything of the picture is left to be seen as sharp.
         scale = scale.clamp(max=1.6)
         mirror = dice.chance(0.5, count) * 2.0 - 1
@@ -235,6 +238,8 @@ class Maker:
         # Cut-off bodies end below the frame; whole ones stand anywhere near the ground.
         free = dice.uniform(0.6, 1.3, count)
         y = height * torch.where(cut, free.clamp(min=1.02), free) - low
+        top = (box[:, 1] - extent[:, 0] / 2) * scale
+        y = torch.where(close, height * dice.uniform(0.02, 0.5, count) - top, y)
         place = Placement(
             x[:, None].repeat(1, frames),
             y[:, None].repeat(1, frames),
@@ -252,8 +257,8 @@ class Maker:
         # As far as it takes to be gone: many stop before, a shoulder or an arm still in sight.
         middle, half = x + off_x, (box[:, 2] - box[:, 0]) / 2 * scale
         gone = torch.where(side[:, 0] > 0, width - middle, middle) + half
-        far = gone[:, None] * dice.uniform(0.6, 1.1, count, 1)
-        walks = dice.chance(0.35, count, 1)
+        far = gone[:, None] * dice.uniform(0.65, 1.05, count, 1)
+        walks = dice.chance(0.5, count, 1)
         place.x = place.x + ramp * walks * side * far
         return place
 
@@ -272,6 +277,15 @@ def outline(alpha: Tensor) -> Tensor:
     """Where alpha [B,T,1,H,W] is partial, and two pixels around; bool."""
     partial = ((alpha > 0.03) & (alpha < 0.97)).to(alpha.dtype)
     return box(partial.flatten(0, 1), 5).view_as(alpha) > 0
+
+
+def rarity(alpha: Tensor) -> Tensor:
+    """Weight of each frame of alpha [B,T,1,H,W]: a shoulder at the edge counts like somebody.
+
+    1 where people fill a fifth of the frame or nobody is there, up to 3 where little is seen.
+    """
+    area = alpha.mean((2, 3, 4), keepdim=True)
+    return torch.where(area > 2e-3, (0.2 / area.clamp(min=2e-3)).clamp(1, 3), 1.0)
 
 
 def cuts(dice: Dice, *layers: Tensor) -> list[Tensor]:

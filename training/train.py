@@ -58,6 +58,7 @@ def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
     if area == 1.0:  # people of all sizes in pixels, about the same number of pixels per step
         area = ZOOMS[int(dice.below(len(ZOOMS), 1))]
         frames = max(2, round(frames / area))
+        longest = round(longest / min(area, 1.0)) if longest > 1 else 1
     if longest == 1 or dice.number() < 0.5:
         return Lesson(frames, 0, 1, area, longest > 1)
     learn = min(4, longest) if dice.number() < 0.7 else longest
@@ -80,14 +81,16 @@ class Trainer:
         self.options, self.device = options, device
         torch.manual_seed(options.seed)
         self.net = MattingNet()
-        if options.init is not None:
+        if options.init is not None and options.begin:
+            self.net.load_exported(options.init)
+        elif options.init is not None:
             self.net.encoder.load_published(options.init)
         if options.fix_edges:
             self.net.encoder.fix_edges()
         self.net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).eval()
         self.optimiser = Optimisers(self.net, self.net.encoder, share=0.3, decay=1e-3)
-        self.step = 0
+        self.step = options.begin
         self.seconds = 0.0  # of training so far, over all runs
 
     def state(self) -> dict[str, Any]:
@@ -250,7 +253,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--pack", type=Path, required=True, help="file written by training.pack")
     p.add_argument("--out", type=Path, required=True, help="folder of checkpoints and logs")
     p.add_argument("--cache", type=Path, help="folder of the unpacked pictures; default: --out")
-    p.add_argument("--init", type=Path, help="deeplabv3_mnv2_257.onnx, for a fresh start")
+    p.add_argument(
+        "--init", type=Path, help="deeplabv3_mnv2_257.onnx, or with --begin an exported network"
+    )
+    p.add_argument(
+        "--begin", type=int, default=0, help="step of the plan at which --init was exported"
+    )
     p.add_argument("--steps", type=int, default=40000, help="length of the whole plan")
     p.add_argument("--frames", type=int, default=24, help="frames per step")
     p.add_argument("--area", type=int, default=144 * 256, help="pixels per frame")
