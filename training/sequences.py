@@ -222,8 +222,8 @@ class Maker:
         count = len(index)
         box = self.box[index].to(self.device)
         high = (box[:, 3] - box[:, 1]).clamp(min=8)
-        # One in three is close to the camera: head and shoulders, as people sit at desks.
-        close = dice.chance(0.33, count)
+        # Every second one is close to the camera: head and shoulders, as people sit at desks.
+        close = dice.chance(0.5, count)
         size = torch.where(close, dice.uniform(1.1, 2.6, count), dice.uniform(0.35, 1.25, count))
         scale = height * size / high
         # Not so large that hardly anything of the picture is left to be seen as sharp.
@@ -250,14 +250,17 @@ class Maker:
         place = move(dice, place, width, height, dice.chance(0.8, count))
         # Coming in from one side, or leaving: a ramp from 1 (outside) to 0 (in place).
         time = torch.arange(frames, device=self.device)
-        when, length = dice.uniform(-4, frames, count, 1), dice.uniform(3, 14, count, 1)
+        when = dice.uniform(-6, 0.7 * frames, count, 1)
+        length = dice.uniform(2, 12, count, 1)
         ramp = 1 - ((time - when) / length).clamp(0, 1)
         ramp = torch.where(dice.chance(0.5, count, 1), ramp, 1 - ramp)
         side = dice.chance(0.5, count, 1) * 2.0 - 1
         # As far as it takes to be gone: many stop before, a shoulder or an arm still in sight.
         middle, half = x + off_x, (box[:, 2] - box[:, 0]) / 2 * scale
         gone = torch.where(side[:, 0] > 0, width - middle, middle) + half
-        far = gone[:, None] * dice.uniform(0.65, 1.05, count, 1)
+        part = dice.uniform(0.65, 1.05, count, 1)
+        part = torch.where(dice.chance(0.5, count, 1), dice.uniform(0.78, 0.97, count, 1), part)
+        far = gone[:, None] * part
         walks = dice.chance(0.5, count, 1)
         place.x = place.x + ramp * walks * side * far
         return place
