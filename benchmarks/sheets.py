@@ -69,8 +69,10 @@ def column(clip: Path, shown: list[int], matter: Matter[Any] | None) -> list[NDA
 def labelled(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """Return ``picture`` with ``text`` in its corner."""
     drawn = np.ascontiguousarray(picture)
-    for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(drawn, text, (5, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thick, cv2.LINE_AA)
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+    (width, height), below = cv2.getTextSize(text, font, size, 1)
+    drawn[: height + below + 8, : width + 10] = 0
+    cv2.putText(drawn, text, (5, height + 4), font, size, (255, 255, 255), 1, cv2.LINE_AA)
     return drawn
 
 
