@@ -113,10 +113,10 @@ def test_as_on_the_host(
         assert (got.pts, got.time_base, got.format) == (frame.pts, frame.time_base, frame.format)
         for a, b in zip(got.planes, wanted.planes, strict=True):
             # Sizes are changed by other code than swscale's: alpha differs by a little, and by more
-            # where a trained network is in doubt.
+            # where a trained network is in doubt (the rocket beside the astronaut).
             error = np.abs(a.astype(float) - b) / top * 255
             assert error.mean() < {"half": 0.4, "vmatte": 0.3}.get(name, 0.12)
-            assert np.quantile(error, 0.99) <= 4
+            assert np.quantile(error, 0.99) <= (8 if name == "vmatte" else 4)
     device.close()
     compositor.close()
 
