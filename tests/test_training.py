@@ -229,6 +229,8 @@ def test_training_learns_resumes_and_exports(packed: Path, tmp_path: Path) -> No
     exported = ("--init", str(path), "--begin", "30", "--steps", "30")
     again = run(packed, tmp_path / "again", *exported)
     assert again.step == 30
+    with pytest.raises(ValueError, match="--init"):
+        run(packed, tmp_path / "nothing", "--begin", "30", "--steps", "30")
     assert export.parity(again.net.eval(), graph, 48, 80) < 1e-3
     alpha, state = export.step(graph, np.zeros((1, 3, 32, 32), np.float32), export.start(32, 32))
     assert alpha.shape == (1, 1, 32, 32)

@@ -51,8 +51,9 @@ def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
     """Stills in half of the steps, else sequences, mostly short ones after some that only warm.
 
     Stills and short sequences show more people for the same work; what the network must know of
-    longer times it learns from fewer. The statistics of batch norm are learnt in the phases of
-    stills and stay: a few sequences of alike frames would give poor ones.
+    longer times it learns from fewer, the longest where frames are small. The statistics of batch
+    norm are learnt in the phases of stills and stay: a few sequences of alike frames would give
+    poor ones.
     """
     longest, area = next((t, a) for end, t, a in PHASES if step / steps < end)
     if area == 1.0:  # people of all sizes in pixels, about the same number of pixels per step
@@ -81,7 +82,9 @@ class Trainer:
         self.options, self.device = options, device
         torch.manual_seed(options.seed)
         self.net = MattingNet()
-        if options.init is not None and options.begin:
+        if options.begin and options.init is None:
+            raise ValueError("--begin is the step at which --init was exported; give --init too")
+        if options.begin:
             self.net.load_exported(options.init)
         elif options.init is not None:
             self.net.encoder.load_published(options.init)
