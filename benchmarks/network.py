@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import common
-from benchmarks.warmup import pictures
+from benchmarks.warmup import alphas, pictures
 from vmatte.matting import Matter, MatterOptions, load_matter
 from vmatte.runtimes import RuntimeOptions
 
@@ -29,10 +29,9 @@ GOAL = 3.0
 
 def milliseconds(matter: Matter[Any], seen: list[NDArray[np.uint8]]) -> float:
     """Return the time of a frame, from an empty memory on."""
-    state = matter.start(seen[0].shape[1], seen[0].shape[0])
     begin = time.perf_counter()
-    for rgb in seen:
-        _, state = matter.step(rgb, state)
+    for _ in alphas(matter, seen):
+        pass
     return (time.perf_counter() - begin) * 1e3 / len(seen)
 
 

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from training.network import STATE_CHANNELS, STATE_STRIDES, MattingNet, to_alpha
 
 OPSET = 17
+PREFIX = "net."  # of the weights' names in the graph, from Exported.net
+HALF = "_half"  # at the end of the names of those stored as float16
 SMALL = 64  # arrays with fewer values stay float32: nothing to save
 Array = npt.NDArray[np.float32]
 
@@ -47,12 +49,52 @@ class Exported(nn.Module):
 def folded(net: MattingNet) -> MattingNet:
     """A copy for inference with every batch norm folded into the convolution before it."""
     net = copy.deepcopy(net).float().cpu().eval()
-    for module in net.modules():
-        if isinstance(module, nn.Sequential) and len(module) == 3:
-            conv, norm, _ = module
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
-                module[1] = nn.Identity()
+    for _, module in normed(net):
+        conv, norm, _ = module
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+        module[1] = nn.Identity()
+    return net
+
+
+def normed(net: MattingNet) -> list[tuple[str, nn.Sequential]]:
+    """The convolutions with a batch norm behind them, `network.mix`, and their names."""
+    return [
+        (name, module)
+        for name, module in net.named_modules()
+        if isinstance(module, nn.Sequential) and isinstance(module[1], nn.BatchNorm2d)
+    ]
+
+
+def restored(path: Path) -> MattingNet:
+    """The network of a file that `write` wrote, to train on where it ended.
+
+    Its folded batch norms begin again with a scale of 1: each filter gets the size that training
+    gives it, and the variance what brings the folded one back. Those statistics are none of any
+    data, so the plan must be past the phases that learn them. The heads that are for training
+    only begin at zero, and so disturb nothing.
+    """
+    net = MattingNet()
+    found = {
+        i.name.removeprefix(PREFIX).removesuffix(HALF): torch.tensor(
+            numpy_helper.to_array(i)
+        ).float()
+        for i in onnx.load(str(path)).graph.initializer
+        if i.name.startswith(PREFIX)
+    }
+    for name, module in normed(net):
+        weight, bias = (found.pop(f"{name}.0.{part}") for part in ("weight", "bias"))
+        size = weight.flatten(1).norm(dim=1).clamp(min=1e-6)
+        found |= {
+            f"{name}.0.weight": weight / size[:, None, None, None],
+            f"{name}.1.weight": torch.ones_like(size),
+            f"{name}.1.bias": bias,
+            f"{name}.1.running_mean": torch.zeros_like(size),
+            f"{name}.1.running_var": size**-2 - module[1].eps,
+            f"{name}.1.num_batches_tracked": torch.tensor(0),
+        }
+    found |= {f"coarse.{n}": torch.zeros_like(v) for n, v in net.coarse.state_dict().items()}
+    net.load_state_dict(found)
     return net
 
 
@@ -101,7 +143,7 @@ def store_half(model: onnx.ModelProto) -> None:
         if values.dtype != np.float32 or values.size < SMALL:
             kept.append(tensor)
             continue
-        name = tensor.name + "_half"
+        name = tensor.name + HALF
         kept.append(numpy_helper.from_array(values.astype(np.float16), name))
         casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
     nodes = casts + list(model.graph.node)

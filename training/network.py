@@ -231,39 +231,6 @@ class MattingNet(nn.Module):
         )
         return r1, r2, r3
 
-    def load_exported(self, path: Path) -> None:
-        """Takes the weights of a file that training.export wrote, to train on where it ended.
-
-        Its folded batch norms begin again with a scale of 1: each filter gets the size that
-        training gives it, and the variance what brings the folded one back. Those statistics are
-        none of any data, so the plan must be past the phases that learn them. The heads that are
-        for training only begin at zero, and so disturb nothing.
-        """
-        import onnx
-        from onnx import numpy_helper
-
-        found = {
-            i.name.removeprefix("net.").removesuffix("_half"): torch.tensor(
-                numpy_helper.to_array(i)
-            ).float()
-            for i in onnx.load(str(path)).graph.initializer
-            if i.name.startswith("net.")
-        }
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Sequential) and len(module) == 3:
-                weight, bias = (found.pop(f"{name}.0.{part}") for part in ("weight", "bias"))
-                size = weight.flatten(1).norm(dim=1).clamp(min=1e-6)
-                found |= {
-                    f"{name}.0.weight": weight / size[:, None, None, None],
-                    f"{name}.1.weight": torch.ones_like(size),
-                    f"{name}.1.bias": bias,
-                    f"{name}.1.running_mean": torch.zeros_like(size),
-                    f"{name}.1.running_var": size**-2 - module[1].eps,
-                    f"{name}.1.num_batches_tracked": torch.tensor(0),
-                }
-        found |= {f"coarse.{n}": torch.zeros_like(v) for n, v in self.coarse.state_dict().items()}
-        self.load_state_dict(found)
-
     def forward(
         self, src: Tensor, state: State, frames: int = 1
     ) -> tuple[Tensor, tuple[Tensor, ...], State]:

@@ -85,7 +85,9 @@ class Trainer:
         if options.begin and options.init is None:
             raise ValueError("--begin is the step at which --init was exported; give --init too")
         if options.begin:
-            self.net.load_exported(options.init)
+            from training.export import restored  # needs onnxruntime, which training does not
+
+            self.net = restored(options.init)
         elif options.init is not None:
             self.net.encoder.load_published(options.init)
         if options.fix_edges:
