@@ -23,7 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from training import export, pack, train
 from training.cores import Cores
+from training.looks import dress_dark
 from training.losses import matting_loss, temporal
+from training.motion import Dice
 from training.network import EIGHTH, MattingNet
 from training.optimiser import Optimisers, orthogonal
 from training.sequences import EXACT, TAUGHT, Maker, rarity
@@ -159,6 +161,17 @@ def test_little_of_somebody_counts_like_somebody() -> None:
     for frame, rows in enumerate((0, 1, 2, 10)):
         alpha[0, frame, 0, :rows] = 1
     assert rarity(alpha).flatten().tolist() == pytest.approx([1, 3, 2, 1])
+
+
+def test_some_wear_black() -> None:
+    subject = torch.tensor([0.2, 0.8]).view(1, 1, 1, 1, 2).repeat(400, 1, 3, 1, 1)
+    dressed = dress_dark(Dice(3, torch.device("cpu")), subject)
+    cloth, face = dressed[:, 0, 0, 0].T
+    dark = cloth < 0.19
+    assert 0.2 < float(dark.float().mean()) < 0.3
+    assert torch.equal(dressed[~dark], subject[~dark])
+    assert bool((cloth / 0.2 < face / 0.8)[dark].all()), "cloth turns black before a face does"
+    assert float(cloth.min()) < 0.03 and float(face.min()) > 0.5
 
 
 def test_what_finds_edges_can_rest(packed: Path, tmp_path: Path) -> None:

@@ -84,12 +84,24 @@ def colours(dice: Dice, frames: Tensor, strength: float = 1.0) -> Tensor:
 def match_light(dice: Dice, subject: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
     """Moves the subject's mean colour part of the way to the background's, [B,T,3,H,W]."""
     batch = subject.shape[0]
-    amount = dice.uniform(0, 0.6, batch, 1, 1, 1, 1)
+    # In a fifth up to all of the way: clothes of the colour of the wall.
+    most = torch.where(dice.chance(0.2, batch, 1, 1, 1, 1), 1.0, 0.6)
+    amount = dice.uniform(0, 1, batch, 1, 1, 1, 1) * most
     weight = alpha.sum((1, 3, 4), keepdim=True) + 1e-3
     ours = (subject * alpha).sum((1, 3, 4), keepdim=True) / weight
     theirs = background.mean((1, 3, 4), keepdim=True)
     gain = ((theirs + 0.05) / (ours + 0.05)).clamp(0.35, 2.0)
     return (subject * torch.pow(gain, amount)).clamp(0, 1)
+
+
+def dress_dark(dice: Dice, subject: Tensor) -> Tensor:
+    """A quarter of the subjects in black: before dark things the shape is all that tells them.
+
+    Colours fall the more the darker they are, as cloth turns black before a face does.
+    """
+    batch = subject.shape[0]
+    power = 1 + per_sequence(dice, batch, 0.3, 1.5, 0.25)
+    return subject.clamp(1e-4, 1).pow(power)
 
 
 def back_light(dice: Dice, frames: Tensor, alpha: Tensor) -> Tensor:

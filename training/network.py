@@ -214,9 +214,12 @@ class MattingNet(nn.Module):
         self.level8 = Level(96 + 16, 48)
         self.widen = nn.Conv2d(12, 16, 1)  # to 16: runtimes pack channels by 16
         self.level4 = Level(48 + 16, 32)
+        # Added to their own inputs: most of the error is at outlines, and few filters are there.
+        self.outline4 = nn.Conv2d(32, 32, 3, 1, 1)
         self.narrow = nn.Conv2d(32, 16, 1)
         self.pixels = nn.Conv2d(3, 16, 2, 2)  # a learnt space-to-depth
         self.mix2 = nn.Sequential(mix(16 + 16 + 16, 16), mix(16, 16))
+        self.outline2 = nn.Conv2d(16, 16, 3, 1, 1)
         self.matte = nn.Conv2d(16, 4, 3, 1, 1)
         # Heads for training only: a coarse matte at 1/16 and 1/4 tells the deep layers at once
         # what they are for.
@@ -243,8 +246,10 @@ class MattingNet(nn.Module):
         x16, r3 = self.level16(self.context(deep), r3, frames)
         x8, r2 = self.level8(torch.cat((up(x16), eighth), 1), r2, frames)
         x4, r1 = self.level4(torch.cat((up(x8), self.widen(quarter)), 1), r1, frames)
-        fine = torch.cat((up(self.narrow(x4)), half, self.pixels(src)), 1)
-        logits = F.pixel_shuffle(self.matte(self.mix2(fine)), 2)
+        x4 = x4 + F.relu(self.outline4(x4))
+        fine = self.mix2(torch.cat((up(self.narrow(x4)), half, self.pixels(src)), 1))
+        fine = F.relu(fine + self.outline2(fine))
+        logits = F.pixel_shuffle(self.matte(fine), 2)
         coarse: tuple[Tensor, ...] = ()
         if self.training:
             coarse = tuple(head(x) for head, x in zip(self.coarse, (x16, x4), strict=True))

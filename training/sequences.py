@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from training.looks import box, clean_foreground, colours, degrade, match_light
+from training.looks import box, clean_foreground, colours, degrade, dress_dark, match_light
 from training.motion import Dice, Placement, move, ripple, sample
 from training.pack import Item, runs
 
 SHAPES = ((9, 16), (9, 16), (16, 9), (3, 4), (4, 3), (1, 1))  # height : width
 OWN, CLIP, ROOM, EMPTY = range(4)  # kinds of background layer
-KIND_CHANCES = (0.24, 0.12, 0.54, 0.10)
+KIND_CHANCES = (0.25, 0.14, 0.42, 0.19)
 EXACT, TAUGHT = 3.0, 0.2  # weights of outlines
 
 # How often pictures are drawn, by a piece of their name: a third of all people stand with hanging
@@ -198,7 +198,7 @@ class Maker:
         matte = torch.lerp(matte, even, dice.uniform(0, 1, count, 1, 1, 1, 1))
         rows = rows.to(self.device)
         behind, there = rgb[rows], alpha[rows]
-        subject = match_light(dice, colours(dice, subject, 0.6), matte, behind)
+        subject = match_light(dice, dress_dark(dice, colours(dice, subject, 0.6)), matte, behind)
         rgb, alpha = rgb.clone(), alpha.clone()
         rgb[rows] = torch.lerp(behind, subject, matte)
         alpha[rows] = there + matte - there * matte
