@@ -115,8 +115,8 @@ def test_as_on_the_host(
             # Sizes are changed by other code than swscale's: alpha differs by a little, and by more
             # where a trained network is in doubt (the rocket beside the astronaut).
             error = np.abs(a.astype(float) - b) / top * 255
-            assert error.mean() < {"half": 0.4, "vmatte": 0.3}.get(name, 0.12)
-            assert np.quantile(error, 0.99) <= (8 if name == "vmatte" else 4)
+            assert error.mean() < {"half": 0.4, "vmatte": 0.2}.get(name, 0.12)
+            assert np.quantile(error, 0.99) <= (6 if name == "vmatte" else 4)
     device.close()
     compositor.close()
 
