@@ -21,11 +21,11 @@ import torch
 # The recipes are no part of the package, so they are found beside the tests.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from training import export, pack, train
+from training import export, pack, things, train
 from training.cores import Cores
 from training.looks import dress_dark
 from training.losses import matting_loss, temporal
-from training.motion import Dice
+from training.motion import Dice, Placement, move, sample
 from training.network import EIGHTH, MattingNet
 from training.optimiser import Optimisers, orthogonal
 from training.sequences import EXACT, TAUGHT, Maker, rarity
@@ -172,6 +172,42 @@ def test_some_wear_black() -> None:
     assert torch.equal(dressed[~dark], subject[~dark])
     assert bool((cloth / 0.2 < face / 0.8)[dark].all()), "cloth turns black before a face does"
     assert float(cloth.min()) < 0.03 and float(face.min()) > 0.5
+
+
+def test_things_stay_where_they_are_in_a_moving_room() -> None:
+    dice, size = Dice(5, torch.device("cpu")), 64
+    across, down = torch.meshgrid(*2 * [(torch.arange(size) + 0.5) / size], indexing="xy")
+    room = torch.stack((across, down)).repeat(8, 1, 1, 1)
+    extent = torch.full((8, 2), float(size))
+    middle, one = torch.full((8, 6), size / 2), torch.ones(8, 6)
+    camera = move(dice, Placement(middle, middle, one, 0 * one, one), size, size, one[:, 0] > 0)
+    drawn, _ = sample(room, extent, camera, torch.zeros(8, 6, 2, size, size), fold=False)
+    thing = things.put(dice, camera, extent, size, size)
+    held = 0
+    for row in range(8):
+        x, y = thing.x[row].floor().long(), thing.y[row].floor().long()
+        if min(x.min(), y.min()) < 2 or max(x.max(), y.max()) > size - 3:
+            continue
+        below = torch.stack([drawn[row, t, :, y[t], x[t]] for t in range(6)])
+        assert float((below.amax(0) - below.amin(0)).max()) < 2.5 / size
+        held += float((camera.x[row] - middle[row]).abs().max()) > 3
+    assert held, "no camera moved"
+
+
+def test_things_are_nobody(packed: Path, tmp_path: Path) -> None:
+    items, canvases = pack.unpack(packed, tmp_path)
+    maker = Maker(items, canvases, torch.device("cpu"))
+    index = maker.empty[torch.arange(8) % len(maker.empty), None].repeat(1, 3)
+    drawn = []
+    for every in (False, True):
+        rooms = torch.full((8,), every)
+        rgb, alpha = maker.ground(Dice(4, torch.device("cpu")), index, 64, 64, rooms)
+        assert float(alpha.max()) == 0
+        assert 0 <= float(rgb.min()) <= float(rgb.max()) <= 1
+        drawn.append(rgb)
+    other = ((drawn[0] - drawn[1]).abs().amax(2) > 0.02).float().mean((1, 2, 3))
+    assert float(other.median()) > 0.02, "something stands in most rooms"
+    assert float(other.max()) < 0.9, "and never instead of them"
 
 
 def test_what_finds_edges_can_rest(packed: Path, tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ class Placement:
     turn: Tensor
     mirror: Tensor  # +1 or -1
 
+    def of(self, rows: Tensor) -> Placement:
+        """Those of the sequences `rows` [N]."""
+        return Placement(*(field[rows] for field in vars(self).values()))
+
 
 class Dice:
     """Random numbers on the CPU from one seed, moved to the device (small tensors only).
@@ -70,6 +74,16 @@ def wander(dice: Dice, time: Tensor, speed: Tensor) -> Tensor:
     moving = torch.cat((torch.zeros_like(time[:, :1]), time.diff(dim=1)), 1)
     shake = dice.normal(batch, frames) * 0.5 * moving * dice.chance(0.5, batch, 1)
     return (drift + swing + shake) * speed[:, None]
+
+
+def within(value: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """`value` brought between `low` and the larger of both bounds, [N]."""
+    return torch.minimum(torch.maximum(value, low), torch.maximum(low, high))
+
+
+def tilt(dice: Dice, count: int, spread: float) -> Tensor:
+    """Turns, radians [N]: mostly about upright, one in eight far, for limbs in all directions."""
+    return dice.normal(count) * torch.where(dice.chance(0.12, count), 0.6, spread)
 
 
 def move(dice: Dice, place: Placement, width: int, height: int, moving: Tensor) -> Placement:

@@ -14,13 +14,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from training import things
 from training.looks import box, clean_foreground, colours, degrade, dress_dark, match_light
-from training.motion import Dice, Placement, move, ripple, sample
+from training.motion import Dice, Placement, move, ripple, sample, tilt, within
 from training.pack import Item, runs
 
 SHAPES = ((9, 16), (9, 16), (16, 9), (3, 4), (4, 3), (1, 1))  # height : width
 OWN, CLIP, ROOM, EMPTY = range(4)  # kinds of background layer
 KIND_CHANCES = (0.25, 0.14, 0.42, 0.19)
+FURNISHED = 0.4  # of the rooms, with or without people, have things put into them
 EXACT, TAUGHT = 3.0, 0.2  # weights of outlines
 
 # How often pictures are drawn, by a piece of their name: a third of all people stand with hanging
@@ -98,7 +100,8 @@ class Maker:
         chances = torch.tensor(KIND_CHANCES)
         kind = torch.multinomial(chances, batch, True, generator=dice.generator)
         index = self.choose(dice, kind, frames)
-        rgb, alpha = self.ground(dice, index, height, width)
+        furnished = ((kind == ROOM) | (kind == EMPTY)) & dice.chance(FURNISHED, batch).cpu()
+        rgb, alpha = self.ground(dice, index, height, width, furnished)
         drawn = outline(alpha)
         rgb = colours(dice, rgb, 0.5)
         # Everybody in a room; now and then somebody joins the people of a picture.
@@ -141,8 +144,13 @@ class Maker:
             canvas = torch.from_numpy(self.canvases[index.numpy()])
         return canvas.to(self.device).float().div_(255), self.extent[index].to(self.device)
 
-    def ground(self, dice: Dice, index: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """The background layer: rgb [B,T,3,H,W], alpha [B,T,1,H,W]; it fills the frame."""
+    def ground(
+        self, dice: Dice, index: Tensor, height: int, width: int, furnished: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The background layer: rgb [B,T,3,H,W], alpha [B,T,1,H,W]; it fills the frame.
+
+        In the sequences `furnished` [B] something stands in it.
+        """
         batch, frames = index.shape
         extent = self.extent[index[:, 0]].to(self.device)
         cover = torch.maximum(height / extent[:, 0], width / extent[:, 1])
@@ -172,7 +180,12 @@ class Maker:
         source, extents = self.gather(index.flatten())
         drawn, _ = sample(source, extents, flat, bend.flatten(0, 1)[:, None], fold=True)
         drawn = drawn.view(batch, frames, 4, height, width)
-        return drawn[:, :, :3], drawn[:, :, 3:]
+        rgb, alpha = drawn[:, :, :3], drawn[:, :, 3:]
+        for rows in (torch.nonzero(furnished).flatten(), torch.nonzero(furnished)[::2].flatten()):
+            if len(rows):
+                texture = self.gather(self.rooms[dice.below(len(self.rooms), len(rows))])
+                rgb[rows] = things.furnish(dice, rgb[rows], *texture, place.of(rows), bend[rows])
+        return rgb, alpha
 
     def add_subject(
         self, dice: Dice, rgb: Tensor, alpha: Tensor, which: Tensor
@@ -264,16 +277,6 @@ class Maker:
         walks = dice.chance(0.5, count, 1)
         place.x = place.x + ramp * walks * side * far
         return place
-
-
-def within(value: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """`value` brought between `low` and the larger of both bounds, [N]."""
-    return torch.minimum(torch.maximum(value, low), torch.maximum(low, high))
-
-
-def tilt(dice: Dice, count: int, spread: float) -> Tensor:
-    """Turns, radians [N]: mostly about upright, one in eight far, for limbs in all directions."""
-    return dice.normal(count) * torch.where(dice.chance(0.12, count), 0.6, spread)
 
 
 def outline(alpha: Tensor) -> Tensor:
