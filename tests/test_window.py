@@ -94,6 +94,21 @@ def _until(what: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
+def _drag(hands: Screen, window: str, at: int) -> bool:
+    """Drag from ``at`` 40 pixels to the right; return whether the line of 'split' went along.
+
+    To be tried again: now and then a press (1 of 480 counted) never reaches the window, whatever
+    program has it.
+    """
+    hands.do("mousemove", "--window", window, str(at), "100", "mousedown", "1")
+    hands.do("mousemove", "--window", window, str(at + 40), "100", "mouseup", "1")
+    with contextlib.suppress(AssertionError):
+        return _until(
+            lambda: hands.shot(window)[:200, at + 30 : at + 50].min(2).max(1).min() > 200, 5
+        )
+    return False
+
+
 @contextlib.contextmanager
 def _preview(user: User, screen: str, *words: str) -> "Iterator[subprocess.Popen[bytes]]":
     user.environment["DISPLAY"] = screen
@@ -143,10 +158,7 @@ def test_an_hour_at_the_window(user: User, screen: str) -> None:
         hands.do("key", "5")
         _until(lambda: hands.shot(window)[:200, 440:460].min(2).max(1).min() > 200)
         for at in (250, 600):
-            hands.do("mousemove", "--window", window, str(at), "100", "mousedown", "1")
-            hands.do("mousemove", "--window", window, str(at + 40), "100", "mouseup", "1")
-            near = slice(at + 30, at + 50)
-            _until(lambda near=near: hands.shot(window)[:200, near].min(2).max(1).min() > 200)
+            _until(lambda at=at: _drag(hands, window, at))
 
         hands.do("key", "s")
         (picture,) = _until(lambda: list(user.here.glob("vmatte-*.png")))
