@@ -160,7 +160,7 @@ def test_little_of_somebody_counts_like_somebody() -> None:
     alpha = torch.zeros(1, 4, 1, 20, 20)
     for frame, rows in enumerate((0, 1, 2, 10)):
         alpha[0, frame, 0, :rows] = 1
-    assert rarity(alpha).flatten().tolist() == pytest.approx([1, 3, 2, 1])
+    assert rarity(alpha).flatten().tolist() == pytest.approx([1, 4, 2, 1])
 
 
 def test_some_wear_black() -> None:

@@ -95,12 +95,12 @@ def match_light(dice: Dice, subject: Tensor, alpha: Tensor, background: Tensor) 
 
 
 def dress_dark(dice: Dice, subject: Tensor) -> Tensor:
-    """A quarter of the subjects in black: before dark things the shape is all that tells them.
+    """Two in five subjects in black: before dark things the shape is all that tells them.
 
     Colours fall the more the darker they are, as cloth turns black before a face does.
     """
     batch = subject.shape[0]
-    power = 1 + per_sequence(dice, batch, 0.3, 1.5, 0.25)
+    power = 1 + per_sequence(dice, batch, 0.3, 1.5, 0.4)
     return subject.clamp(1e-4, 1).pow(power)
 
 

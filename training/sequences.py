@@ -23,6 +23,7 @@ SHAPES = ((9, 16), (9, 16), (16, 9), (3, 4), (4, 3), (1, 1))  # height : width
 OWN, CLIP, ROOM, EMPTY = range(4)  # kinds of background layer
 KIND_CHANCES = (0.25, 0.14, 0.42, 0.19)
 FURNISHED = 0.4  # of the rooms, with or without people, have things put into them
+WALK, PART = 0.6, 0.65  # of those drawn over rooms come or leave; of these stay in sight in part
 EXACT, TAUGHT = 3.0, 0.2  # weights of outlines
 
 # How often pictures are drawn, by a piece of their name: a third of all people stand with hanging
@@ -272,10 +273,13 @@ class Maker:
         middle, half = x + off_x, (box[:, 2] - box[:, 0]) / 2 * scale
         gone = torch.where(side[:, 0] > 0, width - middle, middle) + half
         part = dice.uniform(0.65, 1.05, count, 1)
-        part = torch.where(dice.chance(0.5, count, 1), dice.uniform(0.78, 0.97, count, 1), part)
+        part = torch.where(dice.chance(PART, count, 1), dice.uniform(0.78, 0.97, count, 1), part)
         far = gone[:, None] * part
-        walks = dice.chance(0.5, count, 1)
-        place.x = place.x + ramp * walks * side * far
+        walks = ramp * dice.chance(WALK, count, 1)
+        place.x = place.x + walks * side * far
+        # People who get up or bend down on the way: the face is gone before the shoulder is.
+        down = dice.uniform(-0.3, 0.6, count, 1) * dice.chance(0.5, count, 1)
+        place.y = place.y + walks * down * height
         return place
 
 
@@ -288,10 +292,10 @@ def outline(alpha: Tensor) -> Tensor:
 def rarity(alpha: Tensor) -> Tensor:
     """Weight of each frame of alpha [B,T,1,H,W]: a shoulder at the edge counts like somebody.
 
-    1 where people fill a fifth of the frame or nobody is there, up to 3 where little is seen.
+    1 where people fill a fifth of the frame or nobody is there, up to 5 where little is seen.
     """
     area = alpha.mean((2, 3, 4), keepdim=True)
-    return torch.where(area > 2e-3, (0.2 / area.clamp(min=2e-3)).clamp(1, 3), 1.0)
+    return torch.where(area > 2e-3, (0.2 / area.clamp(min=2e-3)).clamp(1, 5), 1.0)
 
 
 def cuts(dice: Dice, *layers: Tensor) -> list[Tensor]:

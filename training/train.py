@@ -48,7 +48,7 @@ class Lesson:
 
 
 def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
-    """Stills in half of the steps, else sequences, mostly short ones after some that only warm.
+    """Stills in a third of the steps, else sequences, mostly short ones after some that only warm.
 
     Stills and short sequences show more people for the same work; what the network must know of
     longer times it learns from fewer, the longest where frames are small. The statistics of batch
@@ -60,7 +60,7 @@ def lesson(dice: Dice, step: int, steps: int, frames: int) -> Lesson:
         area = ZOOMS[int(dice.below(len(ZOOMS), 1))]
         frames = max(2, round(frames / area))
         longest = round(longest / min(area, 1.0)) if longest > 1 else 1
-    if longest == 1 or dice.number() < 0.5:
+    if longest == 1 or dice.number() < 0.35:
         return Lesson(frames, 0, 1, area, longest > 1)
     learn = min(4, longest) if dice.number() < 0.7 else longest
     # Half of the sequences begin cold, as the first frames of a video do, half with a state.
