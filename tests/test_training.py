@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from training import export, pack, things, train
 from training.cores import Cores
-from training.looks import dress_dark
+from training.looks import dress_dark, dress_plain
 from training.losses import matting_loss, temporal
 from training.motion import Dice, Placement, move, sample
 from training.network import EIGHTH, MattingNet
@@ -172,6 +172,23 @@ def test_some_wear_black() -> None:
     assert torch.equal(dressed[~dark], subject[~dark])
     assert bool((cloth / 0.2 < face / 0.8)[dark].all()), "cloth turns black before a face does"
     assert float(cloth.min()) < 0.03 and float(face.min()) > 0.5
+
+
+def test_plain_clothes_leave_faces() -> None:
+    skin, shirt = torch.tensor([0.7, 0.5, 0.4]), torch.tensor([0.3, 0.5, 0.8])
+    subject = torch.cat(
+        (skin.view(3, 1, 1).repeat(1, 8, 8), shirt.view(3, 1, 1).repeat(1, 8, 8)), 1
+    )
+    subject = subject.repeat(400, 1, 1, 1, 1)
+    subject[..., 8:, ::2] *= 0.5
+    dressed = dress_plain(Dice(3, torch.device("cpu")), subject)
+    assert torch.allclose(dressed[..., :4, :], subject[..., :4, :], atol=1e-3)
+    cloth, was = dressed[:, 0, :, 12:], subject[:, 0, :, 12:]
+    changed = (cloth - was).abs().amax((1, 2, 3)) > 1e-3
+    assert 0.28 < float(changed.float().mean()) < 0.38
+    folds = (cloth.std((1, 2, 3)) / cloth.mean((1, 2, 3)))[changed]
+    assert float(folds.mean()) < float(was.std() / was.mean())
+    assert 0.5 < float((cloth[changed].mean((1, 2, 3)) < 0.12).float().mean()) < 0.8
 
 
 def test_things_stay_where_they_are_in_a_moving_room() -> None:

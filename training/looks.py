@@ -95,13 +95,37 @@ def match_light(dice: Dice, subject: Tensor, alpha: Tensor, background: Tensor) 
 
 
 def dress_dark(dice: Dice, subject: Tensor) -> Tensor:
-    """Two in five subjects in black: before dark things the shape is all that tells them.
+    """A quarter of the subjects in black: before dark things the shape is all that tells them.
 
     Colours fall the more the darker they are, as cloth turns black before a face does.
     """
     batch = subject.shape[0]
-    power = 1 + per_sequence(dice, batch, 0.3, 1.5, 0.4)
+    power = 1 + per_sequence(dice, batch, 0.3, 1.5, 0.25)
     return subject.clamp(1e-4, 1).pow(power)
+
+
+def dress_plain(dice: Dice, subject: Tensor) -> Tensor:
+    """A third of the subjects in one colour, most of them in black: little but a shape is left.
+
+    What has the colour of skin, red over green over blue, stays as it is.
+    """
+    rows = torch.nonzero(dice.chance(0.33, subject.shape[0])).flatten()
+    if not len(rows):
+        return subject
+    some = subject[rows]
+    red, green, blue = some.flatten(0, 1).split(1, 1)
+    skin = ((red - green - 0.03) * 12).clamp(0, 1) * ((green - blue + 0.02) * 12).clamp(0, 1)
+    cloth = 1 - box(skin, 5).view(*some.shape[:2], 1, *some.shape[3:])
+    black = dice.chance(0.65, len(rows), 1, 1, 1, 1)
+    tone = torch.where(black, 0.12, 1.0) * dice.uniform(0.05, 0.9, len(rows), 1, 1, 1, 1)
+    tone = tone * torch.exp(dice.normal(len(rows), 1, 3, 1, 1) * torch.where(black, 0.1, 0.4))
+    # Folds are seen, more or less.
+    light = some.mean(2, keepdim=True)
+    folds = light / (light.mean((1, 3, 4), keepdim=True) + 0.02) - 1
+    plain = tone * (1 + dice.uniform(0, 0.6, len(rows), 1, 1, 1, 1) * folds.clamp(-1, 2))
+    subject = subject.clone()
+    subject[rows] = torch.lerp(some, plain.clamp(0, 1), cloth)
+    return subject
 
 
 def back_light(dice: Dice, frames: Tensor, alpha: Tensor) -> Tensor:
