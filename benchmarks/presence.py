@@ -8,7 +8,6 @@ alpha under .7, and how many frames have more than a hundredth of it.
     python -m benchmarks.presence --models vmatte,mediapipe_selfie --clips walk.mkv
 """
 
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks import common
 from benchmarks.warmup import alphas, pictures
+from training.pack import held_out
 from vmatte.matting import Matter, MatterOptions, load_matter
 from vmatte.runtimes import RuntimeOptions
 
@@ -29,19 +29,20 @@ FAINT, MANY = 0.7, 0.01
 def empty(folder: Path) -> list[Path]:
     """Return the pictures without people that training holds out."""
     found = (p for p in sorted(folder.rglob("*")) if p.is_file())
-    return [p for p in found if zlib.crc32(bytes(p.relative_to(folder.parent))) % 30 == 0]
+    return [p for p in found if held_out(p.relative_to(folder.parent).as_posix(), "empty")]
 
 
 def seen(matter: Matter[Any], path: Path) -> float:
     """Return the mean alpha of a picture, times 1,000."""
-    return 1e3 * float(np.mean([a.mean() for a in alphas(matter, pictures(path, matter, 1))]))
+    (alpha,) = alphas(matter, pictures(path, matter, 1))
+    return 1e3 * float(alpha.mean())
 
 
 def holes(ours: list[NDArray[np.float32]], theirs: list[NDArray[np.float32]]) -> list[float]:
     """Return for each frame the share of the inside of ``theirs`` that is faint in ``ours``."""
+    kernel = np.ones((2 * INSIDE + 1,) * 2, np.uint8)
     shares = []
     for mine, other in zip(ours, theirs, strict=True):
-        kernel = np.ones((2 * INSIDE + 1,) * 2, np.uint8)
         inside = cv2.erode((other > 0.95).astype(np.uint8), kernel) > 0
         same = cv2.resize(mine, other.shape[::-1], interpolation=cv2.INTER_LINEAR)
         shares.append(float((same[inside] < FAINT).mean()) if inside.any() else 0.0)

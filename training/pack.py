@@ -83,10 +83,9 @@ class Packer:
             end = self.encode(np.repeat(alpha[..., None], 3, 2))
             box, cut = extent(alpha.astype(np.uint8))
         reach = 0.0 if alpha is None else limbs(alpha.astype(np.uint8), box, cut)
-        # Whole groups are held out; the checksum makes the choice independent of the order.
-        held_out = zlib.crc32((group or name).encode()) % (12 if kind == "clip" else 30) == 0
+        apart = held_out(group or name, kind)
         at = (start, middle, end)
-        item = Item(name, kind, group, weight, held_out, height, width, box, cut, reach, at)
+        item = Item(name, kind, group, weight, apart, height, width, box, cut, reach, at)
         self.items.append(item)
 
     def save(self, path: Path) -> None:
@@ -95,6 +94,11 @@ class Packer:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = np.frombuffer(index.encode(), np.uint8)
         np.savez(path, blob=blob, index=text, size=np.array(self.size))
+
+
+def held_out(name: str, kind: str) -> bool:
+    """Whether a picture or a whole clip is for validation: by its checksum, whatever the order."""
+    return zlib.crc32(name.encode()) % (12 if kind == "clip" else 30) == 0
 
 
 def extent(alpha: Bytes) -> tuple[tuple[int, int, int, int], tuple[bool, bool, bool, bool]]:
